@@ -6,7 +6,10 @@ use biped_config::{ProviderKind, nearest};
 use biped_core::{Error, ParamValue, Provider, TokenRequest, VariableNames};
 use biped_engine::{TokenManager, TokenSource};
 
-use crate::{config::Setting, http::Http};
+use crate::{
+    config::{Setting, shown_endpoint},
+    http::Http,
+};
 
 /// The vendors that an application calls, by the names that the application gave them.
 ///
@@ -261,7 +264,7 @@ impl fmt::Debug for ConfiguredProvider {
         f.debug_struct("ConfiguredProvider")
             .field("name", &self.name)
             .field("kind", &self.kind())
-            .field("token_endpoint", &self.token_endpoint())
+            .field("token_endpoint", &shown_endpoint(self.token_endpoint()))
             .finish_non_exhaustive()
     }
 }

@@ -120,7 +120,7 @@ pub use self::{
     opened::{ConfigFile, OwnerCheck},
     reach::Reach,
     schema::json_schema,
-    show::Setting,
+    show::{Setting, shown_endpoint},
 };
 
 /// A table of the configuration.

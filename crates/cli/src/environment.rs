@@ -1,4 +1,4 @@
-//! Tokens in environment variables: their names, and their values quoted for a shell.
+//! Tokens in environment variables: their names, and texts quoted for a shell.
 
 pub(crate) use biped_serve::variable_prefix as prefix;
 

@@ -65,6 +65,7 @@
 mod args;
 mod commands;
 mod complaint;
+mod destination;
 mod environment;
 mod examples;
 mod failure;

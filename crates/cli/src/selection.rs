@@ -130,7 +130,8 @@ impl Selection {
         let provider = biped.provider(name)?;
         let mut all: Vec<(String, ParamValue)> = Vec::new();
         for param in &self.params {
-            let (key, value) = param.split_once('=').ok_or_else(|| {
+            let named = param.split_once('=').filter(|(key, _)| !key.is_empty());
+            let (key, value) = named.ok_or_else(|| {
                 Error::configuration("--param: expected NAME=VALUE, such as project_id=42")
             })?;
             let value = provider.param(key, value)?;

@@ -7,6 +7,7 @@ use std::{
 
 use biped::{
     ErrorKind,
+    config::shown_endpoint,
     provider::{Clock, SystemClock, wire},
 };
 use serde_json::{Value, json};
@@ -95,7 +96,7 @@ fn provider(served: &Served) -> Value {
         "name": &*served.name,
         "kind": served.provider.kind(),
         "state": status.state.as_str(),
-        "token_endpoint": served.provider.token_endpoint(),
+        "token_endpoint": shown_endpoint(served.provider.token_endpoint()),
         "base_url": base.map(url::Url::as_str),
         "expires_at": expires_at.map(|at| at.to_string()),
         "refresh_at": status.refresh_in.map(|left| now.after(left).to_string()),

@@ -232,7 +232,7 @@ fn problem(origin: &Origin, name: &str, key: &str, message: String) -> Vec<Probl
 /// Where providers request tokens, one line each.
 pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     let lines = made.iter().map(|(name, made)| {
-        let endpoint = made.provider.id().token_endpoint();
+        let endpoint = config::shown_endpoint(made.provider.id().token_endpoint());
         let line = format!("providers.{name}: asks {endpoint} for tokens");
         wire::escaped(&line).into_owned()
     });

@@ -6,7 +6,7 @@ use biped_config::{ConfigValue, FieldType, ProviderKind, Value};
 use biped_core::wire;
 use sha2::{Digest, Sha256};
 
-use super::{ConfigFile, Table, http};
+use super::{ConfigFile, Table, http, show::shown_pkcs11};
 use crate::registry::Registry;
 
 /// What a configuration file resolves, and where it sends secrets and tokens: its references, its
@@ -190,7 +190,7 @@ impl Reach {
                     Some(format!("runs {argv:?}"))
                 }
                 _ => match table.get("pkcs11").and_then(ConfigValue::to_text) {
-                    Some(uri) => Some(format!("loads the module of {uri:?}")),
+                    Some(uri) => Some(format!("loads the module of {:?}", shown_pkcs11(&uri))),
                     None => value.to_secret().map(|secret| secret.to_string()),
                 },
             },

@@ -132,6 +132,47 @@ fn shown_url(value: &ConfigValue) -> Option<String> {
     matches!(url.scheme(), "https" | "http").then(|| redacted_url(&url))
 }
 
+/// Returns the token endpoint or issuer of a provider as it may be shown: without user name, query and
+/// fragment, which may hold secrets. Other texts stay as they are.
+#[must_use]
+pub fn shown_endpoint(endpoint: &str) -> String {
+    match Url::parse(endpoint) {
+        Ok(url) if holds_more(&url) => redacted_url(&url),
+        Ok(_) => endpoint.to_owned(),
+        Err(_) => endpoint.split(['?', '#']).next().unwrap_or_default().into(),
+    }
+}
+
+/// Whether a URL has a part that is not shown.
+fn holds_more(url: &Url) -> bool {
+    !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+}
+
+/// Shows a PKCS#11 URI (RFC 7512): which key, and which module is loaded. Of what stands in place of them the
+/// name is shown, since `pin-value` is a secret.
+pub(crate) fn shown_pkcs11(uri: &str) -> String {
+    let hidden = |part: &str| match part.split_once('=') {
+        Some((name, _)) => format!("{name}={REDACTED}"),
+        None => REDACTED.to_owned(),
+    };
+    let (key, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let key = key.split(';').map(|part| match part.starts_with("pin-") {
+        true => hidden(part),
+        false => part.to_owned(),
+    });
+    let query = query.split('&').filter(|part| !part.is_empty());
+    let query = query.map(|part| match part.starts_with("module-path=") {
+        true => part.to_owned(),
+        false => hidden(part),
+    });
+    let (key, query): (Vec<_>, Vec<_>) = (key.collect(), query.collect());
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{}{separator}{}", key.join(";"), query.join("&"))
+}
+
 /// Shows a secret's reference, and of any other source, or of who signs, the names only: arguments and values
 /// may be secrets.
 fn token_source(value: &ConfigValue) -> String {

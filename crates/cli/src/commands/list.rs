@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use biped::{
-    Biped, ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState, store::Credential,
+    Biped, ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState,
+    config::shown_endpoint, store::Credential,
 };
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
@@ -65,7 +66,13 @@ async fn rows(
             (false, true) => continue,
             (true, false) => {
                 // Which tenants there are, no store can tell.
-                rows.push(Row::of(provider, &all, None));
+                if reads_store && !session.is_json() {
+                    let text = format!(
+                        "STATE of {name} is {UNKNOWN}: it has tenants; name one with --tenant"
+                    );
+                    output::marked("note", AnsiColor::Cyan, &text);
+                }
+                rows.push(Row::unknown(provider, &all));
                 continue;
             }
             _ => {}
@@ -115,7 +122,7 @@ fn no_tenants() -> Error {
     )
 }
 
-/// The state of a token whose store can't or may not be read.
+/// The state of a token whose store can't or may not be read, or whose tenant is not named.
 const UNKNOWN: &str = "unknown";
 
 /// A configured provider, and the token that is stored for it.
@@ -175,7 +182,7 @@ impl Row {
         Self {
             provider: provider.name().into(),
             kind: provider.kind().into(),
-            token_endpoint: source.provider().id().token_endpoint().into(),
+            token_endpoint: shown_endpoint(source.provider().id().token_endpoint()),
             tenant: source.provider().id().tenant().map(Into::into),
             request: source.request().to_string(),
             state: state.as_str(),

@@ -81,6 +81,14 @@ pub(crate) fn run(session: &Session, new: &New) -> Outcome {
         "wrote {0}; follow the steps of {0}/README.md, and run cargo test in it",
         args.name
     ));
+    if checkout.is_none() {
+        output::note(&format!(
+            "if cargo does not find the crates of Biped {}, they are not published yet; remove {}, and run this \
+             command again with --biped-path DIRECTORY, a checkout of Biped",
+            env!("CARGO_PKG_VERSION"),
+            args.name
+        ));
+    }
     if let Some(workspace) = workspace() {
         output::note(&format!(
             "{} is inside a workspace; add it to the members in {}, or move it out",

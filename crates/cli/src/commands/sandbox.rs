@@ -14,12 +14,15 @@ use biped::{
 use biped_sandbox::{Environment, Platforms, Sandbox};
 
 use super::signals::endings;
-use crate::{args, failure::Outcome, output, session::Session};
+use crate::{args, destination, failure::Outcome, output, session::Session};
 
 /// The start of a file that this command has written and may replace.
 const OURS: &str = "# Works against a Biped sandbox";
 
 pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
+    if let Some(path) = &args.write {
+        destination::check(path)?;
+    }
     session.block_on(async {
         let lifetime = Duration::from_secs(args.lifetime);
         let builder = Sandbox::builder().port(args.port).lifetime(lifetime);

@@ -1,9 +1,14 @@
 //! `biped seed`.
 
+#[cfg(unix)]
+mod hidden;
+
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use biped::{Error, ExposeSecret as _, SecretString};
 
+#[cfg(unix)]
+use self::hidden::hide;
 use crate::{args, failure::Outcome, output, session::Session};
 
 /// The longest line that is read.
@@ -61,34 +66,6 @@ fn line(name: &str) -> Result<SecretString, Error> {
             "expected a refresh token on stdin, on one line",
         )),
         false => Ok(seed),
-    }
-}
-
-/// Shows what is typed again when it is dropped.
-#[cfg(unix)]
-struct Hidden(Option<rustix::termios::Termios>);
-
-/// Stops the terminal from showing what is typed.
-#[cfg(unix)]
-fn hide() -> Hidden {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let Ok(shown) = tcgetattr(io::stdin()) else {
-        return Hidden(None);
-    };
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    hidden.local_modes.insert(LocalModes::ECHONL);
-    let is_hidden = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).is_ok();
-    Hidden(is_hidden.then_some(shown))
-}
-
-#[cfg(unix)]
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        use rustix::termios::{OptionalActions, tcsetattr};
-        if let Some(shown) = &self.0 {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, shown);
-        }
     }
 }
 

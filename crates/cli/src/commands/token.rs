@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::words::{base_url, rfc3339, scope};
 use crate::{
     args::{self, TokenFormat},
-    environment,
+    destination, environment,
     failure::Outcome,
     output,
     session::{Session, now},
@@ -27,6 +27,9 @@ use super::signals::endings;
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
+    if let Some(path) = &args.write {
+        destination::check(path)?;
+    }
     let biped = session.biped()?;
     let source = args.selection.source(&biped, &args.name)?;
     session.warn(&source);
@@ -81,6 +84,7 @@ fn printed(args: &args::Token, source: &TokenSource, token: &Token) -> Outcome<V
 }
 
 fn written(path: &Path, printed: &[u8]) -> Outcome {
+    destination::check(path)?;
     let failed = |error: std::io::Error| {
         Error::configuration(format!("{} can't be written: {error}", path.display()))
     };

@@ -20,6 +20,8 @@ mod reports;
 mod rotation;
 mod sandbox;
 mod secrets;
+#[cfg(unix)]
+mod seed;
 mod serve;
 mod stores;
 mod tenants;

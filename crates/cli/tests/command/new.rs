@@ -16,6 +16,7 @@ fn is_good_as_written(what: &str, name: &str) {
     let checkout = root().to_str().unwrap();
     let ran = world.run_words(["new", what, name, "--biped-path", checkout]);
     assert!(ran.stderr.contains("cargo test"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("--biped-path"), "{}", ran.stderr);
     assert_eq!(ran.ok(), "");
     let directory = world.path(name);
     // The versions that are built already, so that nothing is fetched.
@@ -53,7 +54,11 @@ fn a_new_crate_depends_on_the_published_versions() {
     let world = World::empty();
     for what in ["provider", "store"] {
         let name = format!("my-{what}");
-        world.run(&format!("new {what} {name}")).ok();
+        let ran = world.run(&format!("new {what} {name}"));
+        // They may not be published yet.
+        let told = ["cargo does not find", "--biped-path"];
+        assert!(told.iter().all(|it| ran.stderr.contains(it)), "{ran:?}");
+        ran.ok();
         let manifest = fs::read_to_string(world.path(&name).join("Cargo.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
         let version = Some(env!("CARGO_PKG_VERSION"));

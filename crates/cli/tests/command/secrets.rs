@@ -201,3 +201,33 @@ fn a_secret_command_does_not_outlive_the_command_that_waited_for_it() {
     let gone = gone.recv_timeout(Duration::from_secs(60));
     gone.expect("the secret command lives on");
 }
+
+#[test]
+fn the_list_and_trust_show_no_query_of_an_endpoint_and_no_pin() {
+    let world = World::empty();
+    let config = |planted: &str| {
+        format!(
+            "[providers.crm]\nkind = 'oauth2'\n\
+             token_endpoint = 'https://login.example/token?api_key={planted}'\n\
+             client_id = 'a'\nclient_secret = 'b'\n\
+             [providers.signed]\nkind = 'oauth2'\ntoken_endpoint = 'https://login.example/signed'\n\
+             client_id = 'a'\nprivate_key = {{ pkcs11 = \
+             'pkcs11:token=t;object=o?pin-value={planted}&module-path=/usr/lib/x.so' }}\n"
+        )
+    };
+    world.write_untrusted("biped.toml", &config("planted"));
+    let trusted = world.run("trust");
+    for line in [
+        "asks https://login.example/token for tokens",
+        "module-path=/usr/lib/x.so",
+    ] {
+        assert!(trusted.stdout.contains(line), "{line}: {trusted:?}");
+    }
+    for shown in [trusted, world.run("list"), world.run("list --format json")] {
+        assert!(!format!("{shown:?}").contains("planted"), "{shown:?}");
+    }
+    // What is not shown is trusted as well.
+    world.write_untrusted("biped.toml", &config("another"));
+    let told = world.run("token crm").failed(2);
+    assert!(told.contains("biped trust"), "{told}");
+}

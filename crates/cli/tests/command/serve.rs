@@ -88,6 +88,24 @@ fn programs_call_the_vendors_through_it_until_it_is_told_to_stop() {
     }
 }
 
+#[test]
+fn the_status_and_the_page_show_no_query_of_a_token_endpoint() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1/token?api_key=planted'\n\
+         client_id = 'a'\nclient_secret = 'b'\n",
+    );
+    let mut running = Running::start(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = running.line();
+    for path in ["/-/status", "/-/"] {
+        let (status, body) = get(&url, path, "");
+        assert_eq!(status, 200, "{body}");
+        assert!(body.contains("http://127.0.0.1:1/token"), "{body}");
+        assert!(!body.contains("planted"), "{path}: {body}");
+    }
+}
+
 /// Calls on a connection that it keeps, and every third time on a new one, `count` times at least and until
 /// `is_over`. Returns what went wrong.
 #[cfg(unix)]

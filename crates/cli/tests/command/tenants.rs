@@ -64,7 +64,11 @@ fn list_shows_one_tenant_and_forget_forgets_one() {
     assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
     let of = |tenant: &str, state: &str| vec![(tenant.to_owned(), state.to_owned())];
     assert_eq!(states(&world, acme), of("acme", "fresh"));
-    assert_eq!(states(&world, "list --format json"), of("", "missing"));
+    // The tokens of tenants that are not named can't be looked up.
+    assert_eq!(states(&world, "list --format json"), of("", "unknown"));
+    let list = world.run("list");
+    assert!(list.stderr.contains("--tenant"), "{list:?}");
+    assert!(!world.run("list --tenant acme").stderr.contains("--tenant"));
     world.run("forget crm --tenant acme").ok();
     assert_eq!(states(&world, acme), of("acme", "missing"));
     let umbrella = "list --format json --tenant umbrella";

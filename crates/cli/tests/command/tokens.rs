@@ -236,3 +236,71 @@ fn a_configuration_of_curl_holds_the_header() {
     let expected = format!("header = \"Authorization: Bearer {}\"\n", token.trim_end());
     assert_eq!(config, expected);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_regular_file_is_not_written_and_nothing_is_fetched() {
+    use std::{fs, os::unix::fs::symlink, process::Command};
+    let world = World::new();
+    let made = Command::new("mkfifo").arg(world.path("pipe")).status();
+    assert!(made.unwrap().success());
+    fs::create_dir(world.path("directory")).unwrap();
+    for (target, link) in [
+        ("pipe", "to-pipe"),
+        ("/dev/null", "to-device"),
+        ("/proc/self/fd/1", "to-stdout"),
+    ] {
+        symlink(target, world.path(link)).unwrap();
+    }
+    let kind = |name: &str| {
+        let found = fs::symlink_metadata(world.path(name)).unwrap();
+        found.file_type()
+    };
+    for name in ["pipe", "directory", "to-pipe", "to-device", "to-stdout"] {
+        let before = kind(name);
+        for line in ["token shop", "token shop --follow", "sandbox"] {
+            let told = world.run(&format!("{line} --write {name}")).failed(2);
+            assert!(told.contains("not a regular file"), "{line} {name}: {told}");
+        }
+        assert_eq!(kind(name), before, "{name}");
+    }
+    // Where stdout is a regular file.
+    let stdout = fs::File::create(world.path("stdout")).unwrap();
+    let mut command = world.command("token shop --write to-stdout".split(' '));
+    let ran = command.stdout(stdout).output().unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(2), "{told}");
+    assert!(told.contains("not a regular file"), "{told}");
+    assert!(kind("to-stdout").is_symlink());
+    assert_eq!(world.token_requests(), 0);
+
+    fs::write(world.path("regular"), "old").unwrap();
+    symlink("regular", world.path("to-regular")).unwrap();
+    for name in ["regular", "to-regular", "new"] {
+        world.run(&format!("token shop --write {name}")).ok();
+        let token = fs::read_to_string(world.path(name)).unwrap();
+        assert!(token.starts_with("sk-"), "{name}: {token}");
+    }
+}
+
+#[test]
+fn a_parameter_without_a_name_is_a_usage_error_that_says_what_to_write() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1/token'\n\
+         client_id = 'a'\nclient_secret = 'b'\n",
+    );
+    for line in [
+        "token crm",
+        "call crm GET http://127.0.0.1:1/",
+        "forget crm",
+    ] {
+        let told = world.run(&format!("{line} --param =planted")).failed(2);
+        assert!(
+            told.contains("--param") && told.contains("NAME=VALUE"),
+            "{told}"
+        );
+        assert!(!told.contains("planted"), "{told}");
+    }
+}

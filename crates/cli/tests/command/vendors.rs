@@ -79,6 +79,48 @@ fn the_page_of_a_vendor_says_what_a_person_wants() {
 }
 
 #[test]
+fn the_page_lists_where_the_credentials_are_from_among_what_no_source_says() {
+    let world = World::empty();
+    let shown = |name: &str| {
+        let page = world.run(&format!("vendors show {name}")).ok();
+        let json = world.run(&format!("vendors show {name} --format json"));
+        (page, json.json())
+    };
+    let lists = |json: &serde_json::Value| {
+        let all = json["unverified"].as_array().unwrap();
+        all.iter().filter(|fact| *fact == "credentials").count()
+    };
+    let (page, json) = shown("spotify");
+    assert!(json["credentials"].is_null());
+    assert_eq!(lists(&json), 1, "{json}");
+    let words = "where the vendor issues the credentials";
+    let unverified = page.split("# Unverified:\n").nth(1).unwrap();
+    assert!(unverified.lines().next().unwrap().contains(words), "{page}");
+    let (page, json) = shown("commercetools");
+    assert!(json["credentials"].is_string());
+    assert_eq!(lists(&json), 0, "{json}");
+    assert!(!page.contains(words), "{page}");
+}
+
+#[test]
+fn the_command_that_tries_a_token_is_quoted_where_a_shell_would_change_it() {
+    let world = World::empty();
+    for (name, call) in [
+        (
+            "spotify",
+            "`biped call --include spotify GET '/v1/search?q=biped&type=artist&limit=1'`",
+        ),
+        (
+            "vmware-vcenter",
+            "`biped call --include vmware-vcenter GET /session`",
+        ),
+    ] {
+        let page = world.run(&format!("vendors show {name}")).ok();
+        assert!(page.contains(call), "{page}");
+    }
+}
+
+#[test]
 fn a_shown_entry_is_a_configuration_once_it_is_filled_in() {
     let world = World::empty();
     let shown = world.run("vendors show keycloak").ok();

@@ -6,7 +6,7 @@ use biped::dialect::{About, Dialect, Limits, Param, Scopes, Source, VendorFile, 
 use biped::provider::wire::Escaped;
 use serde::Serialize;
 
-use crate::words::in_words;
+use crate::{environment::quoted, words::in_words};
 
 /// A part of the page: its heading, and its lines.
 struct Part {
@@ -76,12 +76,21 @@ fn parts(entry: &VendorFile, dialect: &Dialect, about: &About) -> Vec<Part> {
     part("API", one(about.api()));
     let notes = about.notes().into_iter().flat_map(str::lines);
     part("Notes", notes.map(str::to_owned).collect());
-    let unverified: Vec<_> = about.unverified().map(fact_in_words).collect();
+    let unverified: Vec<_> = unverified(about).map(fact_in_words).collect();
     let unverified = (!unverified.is_empty()).then(|| unverified.join(", "));
     part("Unverified", one(unverified.as_deref()));
     part("Sources", sources(about));
     parts
 }
+
+/// The facts that no source says. How to get the credentials is one wherever the file does not say it.
+fn unverified(about: &About) -> impl Iterator<Item = &str> {
+    let is_untold =
+        about.credentials().is_none() && !about.unverified().any(|fact| fact == CREDENTIALS);
+    about.unverified().chain(is_untold.then_some(CREDENTIALS))
+}
+
+const CREDENTIALS: &str = "credentials";
 
 /// A fact that a file may not have verified, in the words of the page.
 fn fact_in_words(fact: &str) -> &str {
@@ -95,6 +104,7 @@ fn fact_in_words(fact: &str) -> &str {
         "api" => "where the API is",
         "scopes" => "the scopes",
         "verify" => "a request to try a token with",
+        CREDENTIALS => "where the vendor issues the credentials",
         "limits" => "how many token requests are allowed",
         other => other,
     }
@@ -117,7 +127,8 @@ fn trial(entry: &VendorFile, about: &About) -> Vec<String> {
         "fill in the table below, then run `biped check {name}`"
     )];
     if let Some(verify) = about.verify() {
-        let (method, path, status) = (verify.method(), verify.path(), verify.status());
+        let (method, path) = (verify.method(), quoted(verify.path()));
+        let status = verify.status();
         lines.push(format!(
             "`biped call --include {name} {method} {path}` returns the status {status} if the token is valid"
         ));
@@ -282,7 +293,7 @@ impl<'a> Shown<'a> {
             limits: about.and_then(About::limits).map(limits),
             same_token: about.is_some_and(About::repeats_token),
             one_token: about.is_some_and(About::allows_one_token),
-            unverified: about.map_or_else(Vec::new, |about| about.unverified().collect()),
+            unverified: about.map_or_else(Vec::new, |about| unverified(about).collect()),
             sources: sources.iter().map(source).collect(),
             tags: about.map_or_else(Vec::new, |about| about.tags().collect()),
             api: about.and_then(About::api),
