@@ -21,6 +21,8 @@ mod rotation;
 mod sandbox;
 mod secrets;
 mod serve;
+#[cfg(unix)]
+mod stalled;
 mod stores;
 mod tenants;
 mod tokens;

@@ -4,13 +4,14 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, ChildStdout, Stdio},
+    time::Duration,
 };
 
 use crate::world::{Ran, World};
 
 /// A command in a process of its own, killed when it is dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -19,7 +20,7 @@ impl Running {
         Self::of(world.command(arguments))
     }
 
-    fn of(mut command: std::process::Command) -> Self {
+    pub(crate) fn of(mut command: std::process::Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -29,19 +30,19 @@ impl Running {
         Self { child, stdout }
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     #[cfg(unix)]
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn status(mut self) -> i32 {
+    pub(crate) fn status(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -53,10 +54,14 @@ impl Drop for Running {
     }
 }
 
+/// Far longer than an answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The status and the body of an answer.
-fn get(url: &str, path: &str, headers: &str) -> (u16, String) {
+pub(crate) fn get(url: &str, path: &str, headers: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();

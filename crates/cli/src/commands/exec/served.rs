@@ -10,7 +10,7 @@ use super::{
     super::signals::Forwarded,
     program::{arguments, prefixes, unusable},
 };
-use crate::{args, failure::Outcome, selection::has_tenants, session::Session};
+use crate::{args, failure::Outcome, output, selection::has_tenants, session::Session};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
@@ -70,6 +70,7 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         drop(running);
         Ok(status)
     })?;
+    output::flush();
     std::process::exit(code(status));
 }
 
