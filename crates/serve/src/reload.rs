@@ -24,12 +24,26 @@ use crate::{
     peer::Shown,
     scrape,
     shared::{Configuration, Shared, Stage},
+    upstream::OwnAddresses,
 };
 
 /// How often the file is checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how long a changed file must stay as it is.
 const SETTLED: Duration = Duration::from_millis(250);
+
+/// Checks a configuration against its settings, and opens what it needs: the same at the start and when it is
+/// read again.
+pub(crate) async fn open(
+    biped: Biped,
+    serve: Serve,
+    own: &OwnAddresses,
+    old: Option<&Live>,
+) -> Result<(Live, Vec<TokenFile>), Error> {
+    let live = Live::open(biped, serve, own, old).await?;
+    let files = TokenFile::all(&live)?;
+    Ok((live, files))
+}
 
 /// Hears what came of a changed file.
 pub(crate) type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
@@ -88,8 +102,8 @@ impl Shared {
         let old = self.live.load_full();
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
-        let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
-        TokenFile::all(&live)?;
+        let (live, _) = open(biped, serve, &self.own, Some(&old)).await?;
+        let live = Arc::new(live);
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()

@@ -395,6 +395,9 @@ fn read_again_at_a_hangup(threads: &str) {
     world.write_untrusted("biped.toml", "[serve]\nnope = 1\n");
     running.signal(rustix::process::Signal::HUP);
     while !told().contains("nope") {}
+    world.write_untrusted("biped.toml", "# nothing\n");
+    running.signal(rustix::process::Signal::HUP);
+    while !told().contains("does not configure a provider") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 200);
     world.write_untrusted(
         "biped.toml",

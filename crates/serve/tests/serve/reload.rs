@@ -127,6 +127,33 @@ async fn a_broken_file_changes_nothing() {
     assert_eq!(ask(&running, "/shop/x").await.status, 200);
 }
 
+#[tokio::test]
+async fn a_reload_refuses_what_a_start_refuses() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let good = format!("{SERVE}{}", provider(&vendor));
+    std::fs::write(&file, &good).unwrap();
+    let (running, _told) = start(&file).await;
+    let addresses = running.addresses();
+    let missing = "[serve.tls]\ncertificate = 'file:no.crt'\nkey = 'file:no.key'\n";
+    for text in [
+        "",
+        "# nothing\n",
+        "[serve]\n",
+        &format!("{good}[serve.providers.nope]\n"),
+        &format!("{good}{missing}"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let at_start = Server::new(read(&file).unwrap()).start().await.unwrap_err();
+        let error = running.reload().await.unwrap_err();
+        assert_eq!(error.to_string(), at_start.to_string());
+        assert_eq!(running.addresses(), addresses);
+        assert_eq!(ask(&running, "/shop/x").await.status, 200);
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
