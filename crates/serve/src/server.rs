@@ -261,7 +261,8 @@ impl Running {
     }
 
     /// Stops. With `linger` new calls are taken for a while, since a sidecar is often told to stop
-    /// together with its application. Then calls under way end, within `stop_timeout` of `[serve]` from
+    /// together with its application. Then calls under way end, and the store is told of the tokens that are being
+    /// fetched, within `stop_timeout` of `[serve]` from
     /// now on.
     pub async fn stop(mut self, linger: bool) {
         let (shared, live) = (self.shared.clone(), self.shared.live.load_full());
@@ -279,7 +280,7 @@ impl Running {
             // Callers that come now are refused at once, instead of waiting for nobody.
             self.listeners.lock().await.close().await;
             gone(&shared).await;
-            live.biped.manager().drain().await;
+            live.biped.manager().drain_store().await;
         };
         tokio::select! {
             biased;
