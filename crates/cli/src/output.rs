@@ -30,11 +30,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::queue::Stderr;
 pub(crate) use self::{
     queue::flush,
     table::{Table, hanging},
 };
-use self::queue::Stderr;
 use crate::failure::Outcome;
 
 /// Chooses colour by `--color`. An invalid value is reported later.

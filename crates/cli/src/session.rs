@@ -302,6 +302,11 @@ impl Session {
         self.json
     }
 
+    /// Whether errors are told with their causes.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// The error for a configuration without providers.
     pub(crate) fn nothing_configured(&self) -> Error {
         let found = match &self.named {

@@ -21,7 +21,9 @@ async fn a_fetch_is_waited_for_only_where_a_store_is_told_of_it() {
         }
         let manager = manager.build();
         // One that took over waits for the same.
-        let newer = TokenManager::builder(http.clone()).clock(clock.clone()).build();
+        let newer = TokenManager::builder(http.clone())
+            .clock(clock.clone())
+            .build();
         let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
         let asked = tokio::spawn(async move { source.token().await.map(drop) });
         while http.count() == 0 {

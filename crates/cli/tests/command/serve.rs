@@ -591,6 +591,24 @@ fn a_command_is_not_started_without_a_token() {
 }
 
 #[test]
+fn a_refused_provider_sets_the_status_wherever_its_name_stands() {
+    let world = World::with(SECRET, "client_secret = \"wrong\"");
+    let config = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    // Nothing listens at port 9 of this machine's loopback.
+    let away = "[providers.away]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:9'\n\
+                client_id = 'a'\nclient_secret = 'b'\n";
+    world.write("biped.toml", &format!("{config}\n{away}"));
+    for names in ["shop away exports", "away exports shop"] {
+        let line = format!("exec --serve {names} -- echo started");
+        let told = world.run(&line).failed(3);
+        assert!(told.contains("shop") && told.contains("away"), "{told}");
+        assert_eq!(told.matches("error:").count(), 2, "{told}");
+        let json = line.replace("--serve", "--serve --format json");
+        assert_eq!(world.run(&json).error(3)["provider"], "shop");
+    }
+}
+
+#[test]
 fn a_token_is_written_to_a_file_and_kept_there() {
     let world = World::new();
     world.run("token shop --write token").ok();
