@@ -79,6 +79,9 @@ impl Shared {
     pub(crate) fn note_reading(&self, path: Option<&Path>, error: Option<&Error>) {
         let mut noted = Configuration::clone(&self.configuration.load());
         noted.error = error.map(|error| wire::escaped(&error.to_string()).into_owned());
+        noted.refused = path
+            .filter(|_| error.is_some())
+            .map(|path| contents(&files_of(path, &self.live.load().biped)));
         if error.is_none() {
             noted.read_at = Some(SystemClock.now().wall);
             noted.path = path.map(|path| path.display().to_string());
@@ -196,7 +199,12 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
     loop {
         SystemClock.sleep(LOOK).await;
         let mut look = looks(&files());
-        if look == seen || !shared.live.load().serve.reload {
+        let is_mended = || {
+            let noted = shared.configuration.load();
+            let refused = noted.refused.as_ref();
+            refused.is_some_and(|refused| *refused != contents(&files()))
+        };
+        if !shared.live.load().serve.reload || (look == seen && !is_mended()) {
             continue;
         }
         loop {
@@ -217,7 +225,8 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
         let is_other = |(file, hash)| taken.get(file).is_some_and(|known| known != hash);
         let is_changed = now.iter().any(is_other);
         taken.extend(now);
-        if !is_changed {
+        // The file that is in use may be back after one that was refused, or after it was missing.
+        if !is_changed && !is_mended() {
             continue;
         }
         tokio::select! {

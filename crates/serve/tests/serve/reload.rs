@@ -185,6 +185,26 @@ async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_back_as_it_was_ends_the_error_of_its_absence() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let file = at("biped.toml");
+    std::fs::write(&file, format!("{SERVE}{}", provider(&vendor))).unwrap();
+    let (running, told) = start(&file).await;
+    running.warmed().await;
+    std::fs::rename(&file, at("away")).unwrap();
+    running.reload().await.unwrap_err();
+    let error = async || ask(&running, "/-/status").await.json()["configuration"]["error"].clone();
+    assert!(error().await.is_string());
+    std::fs::rename(at("away"), &file).unwrap();
+    let told = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(120)));
+    assert_eq!(told.await.unwrap().unwrap(), Ok(()));
+    assert!(error().await.is_null());
+}
+
+#[tokio::test]
 async fn a_changed_file_of_a_vendor_is_noticed() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
