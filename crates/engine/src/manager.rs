@@ -117,7 +117,8 @@ use crate::{
 /// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
 ///
 /// These names are a contract. `provider` is the name that the application uses; no label ever
-/// holds a key, a tenant or a scope, and nothing that is told a token.
+/// holds a key, a tenant or a scope, and nothing that is told a token. Providers with equal ids share their
+/// keys, and are counted under the name of the one that came first.
 #[derive(Clone)]
 pub struct TokenManager(pub(crate) Arc<Engine>);
 
