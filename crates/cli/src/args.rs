@@ -482,12 +482,19 @@ impl Command {
         matches!(self, Self::Serve(_))
     }
 
+    /// Whether the process takes calls, which never wait for a log.
+    pub(crate) fn takes_calls(&self) -> bool {
+        match self {
+            Self::Exec(exec) => exec.serving.serve,
+            other => other.serves(),
+        }
+    }
+
     /// Whether `--timeout` limits the whole command, and not only how long it waits for a token.
     pub(crate) fn is_limited(&self) -> bool {
         match self {
             Self::Token(token) => !token.follow,
-            Self::Exec(exec) => !exec.serving.serve,
-            other => !other.serves(),
+            other => !other.takes_calls(),
         }
     }
 

@@ -55,6 +55,11 @@ impl Failure {
         }
     }
 
+    /// Whether the vendor refused the request.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Biped(error) | Self::Told(error) if error.kind() == ErrorKind::Refused)
+    }
+
     /// Whether the reader has closed stdout, which does not count as an error.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -101,13 +101,18 @@ pub fn run(builder: Builder) -> ExitCode {
         Err(error) => return complaint::usage(&error, args::written(&line, "--format")),
     };
     let json = args.command.wants_json();
+    if args.command.takes_calls() {
+        output::never_wait();
+    }
     output::log(args.global.verbose, json, args.command.serves());
     let session = Session::new(builder, &args);
-    match commands::run(&session, &args.command) {
+    let code = match commands::run(&session, &args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell(json, args.global.verbose > 0);
             failure.exit_code()
         }
-    }
+    };
+    output::flush();
+    code
 }

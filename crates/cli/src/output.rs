@@ -1,6 +1,7 @@
 //! Output: data goes to stdout, everything else to stderr. Text from outside is escaped before people
 //! see it: a name with a line break stays on one line.
 
+mod queue;
 mod table;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use biped::provider::{
     Clock, SystemClock,
     wire::{Escaped, escaped},
@@ -29,7 +30,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub(crate) use self::table::{Table, hanging};
+use self::queue::Stderr;
+pub(crate) use self::{
+    queue::flush,
+    table::{Table, hanging},
+};
 use crate::failure::Outcome;
 
 /// Chooses colour by `--color`. An invalid value is reported later.
@@ -40,6 +45,17 @@ pub(crate) fn choose_color(choice: Option<&str>) {
         _ => ColorChoice::Auto,
     }
     .write_global();
+}
+
+/// From now on nothing that is printed to stderr waits for its reader: calls, probes and signals never wait for
+/// a log. Lines are dropped while the reader stands still; [`flush`] writes the last ones.
+pub(crate) fn never_wait() {
+    queue::start();
+}
+
+/// Whether stderr gets colours.
+fn has_color() -> bool {
+    AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
 /// Whether `--color` requires colour, even without a terminal.
@@ -60,10 +76,9 @@ pub(crate) fn log(verbose: u8, json: bool, serves: bool) {
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let color = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(color)
+        .with_writer(|| Stderr)
+        .with_ansi(has_color())
         .with_target(false)
         .fmt_fields(fields())
         .without_time();
@@ -230,9 +245,7 @@ fn for_terminals(json: &str) -> String {
 
 /// Prints a line that is complete already, such as one of an access log, to stderr.
 pub(crate) fn log_line(line: &str) {
-    use std::io::Write as _;
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "{line}");
+    let _ = Stderr.write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints a line to stderr.
@@ -258,7 +271,11 @@ pub(crate) fn marked_lines(word: &str, color: AnsiColor, lines: &[String]) {
 
 /// Prints to stderr. Errors are ignored: a closed stderr has no reader.
 fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let line = match has_color() {
+        true => format!("{text}\n"),
+        false => format!("{}\n", strip_str(text)),
+    };
+    let _ = Stderr.write_all(line.as_bytes());
 }
 
 #[cfg(test)]

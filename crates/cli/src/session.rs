@@ -236,11 +236,8 @@ impl Session {
 
     /// Builds the providers of a builder.
     pub(crate) fn made(&self, builder: Builder) -> Result<Biped, Error> {
-        let biped = builder.build()?;
+        let biped = rereading::built(builder, || self.nothing_configured())?;
         let _ = self.biped.set(biped.clone());
-        if biped.names().len() == 0 {
-            return Err(self.nothing_configured());
-        }
         Ok(biped)
     }
 
@@ -305,6 +302,11 @@ impl Session {
         self.json
     }
 
+    /// Whether errors are told with their causes.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// The error for a configuration without providers.
     pub(crate) fn nothing_configured(&self) -> Error {
         let found = match &self.named {
@@ -312,11 +314,7 @@ impl Session {
             None => usual_files().find(|file| file.exists()),
         };
         match found {
-            Some(file) => {
-                let place = file.display();
-                Error::configuration(format!("{place} does not configure a provider"))
-                    .with_remedy("add a table [providers.NAME]")
-            }
+            Some(file) => rereading::nothing_in(&file),
             None => {
                 let places: Vec<_> = usual_files()
                     .map(|file| file.display().to_string())

@@ -48,6 +48,8 @@ pub(crate) struct UnderWay {
     pub(crate) flights: Arc<Activity>,
     /// The credentials that are held because the store is down.
     pub(crate) held: Arc<Activity>,
+    /// Whether a store is told of what is fetched.
+    pub(crate) is_stored: bool,
 }
 
 impl UnderWay {
@@ -161,6 +163,7 @@ impl Engine {
         UnderWay {
             flights: self.activity.clone(),
             held: self.rotations.held.clone(),
+            is_stored: self.shared.is_some(),
         }
     }
 

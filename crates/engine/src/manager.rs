@@ -12,7 +12,7 @@ use biped_core::{
 use tokio::runtime::Handle;
 
 use crate::{
-    engine::{Engine, HttpClients},
+    engine::{Engine, HttpClients, UnderWay},
     fleet::session::SharedStore,
     flight::exchange::Ask,
     input::NoLenders,
@@ -117,7 +117,8 @@ use crate::{
 /// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
 ///
 /// These names are a contract. `provider` is the name that the application uses; no label ever
-/// holds a key, a tenant or a scope, and nothing that is told a token.
+/// holds a key, a tenant or a scope, and nothing that is told a token. Providers with equal ids share their
+/// keys, and are counted under the name of the one that came first.
 #[derive(Clone)]
 pub struct TokenManager(pub(crate) Arc<Engine>);
 
@@ -259,17 +260,28 @@ impl TokenManager {
     /// runtime stands still never does. A refresh token that could not be stored is waited for 10 s
     /// longer.
     pub async fn drain(&self) {
+        self.drain_these(&self.0.under_way()).await;
+    }
+
+    /// Waits as [`drain`](Self::drain) does, but not for fetches without a store to tell: nothing is lost with
+    /// them. For a program that has no use for another token.
+    pub async fn drain_store(&self) {
+        let mut all = self.0.under_way();
+        all.retain(|one| one.is_stored);
+        self.drain_these(&all).await;
+    }
+
+    async fn drain_these(&self, all: &[UnderWay]) {
         let Engine {
             clock, settings, ..
         } = &*self.0;
-        let all = self.0.under_way();
         let flights = async {
-            for one in &all {
+            for one in all {
                 one.flights.drain().await;
             }
         };
         let held = async {
-            for one in &all {
+            for one in all {
                 one.held.drain().await;
             }
         };

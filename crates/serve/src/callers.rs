@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use biped::provider::{Clock, SecretRef, SystemClock};
 use futures_util::future::join_all;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
 };
 
@@ -129,8 +129,7 @@ pub(crate) fn check_may_use(identity: &Identity, provider: &Arc<str>) -> Result<
         return Ok(());
     }
     let what = "this caller may not use the provider; list the provider in providers of the caller";
-    let problem = Problem::new("caller", what).provider(provider);
-    Err(problem.status(StatusCode::FORBIDDEN))
+    Err(Problem::not_permitted(what, provider))
 }
 
 /// A problem of a request that must prove its caller, and does not.

@@ -38,6 +38,21 @@ pub(crate) struct Names<'a> {
     pub(crate) secured: Option<&'a Secured>,
 }
 
+impl Names<'_> {
+    /// Where a call goes to, as its caller writes it.
+    fn place(&self) -> String {
+        let scheme = match self.secured {
+            Some(_) => "https",
+            None => "http",
+        };
+        match self.port {
+            Some(port) if self.is_local => format!("{scheme}://localhost:{port}/NAME"),
+            // What the caller calls the listener is not known.
+            _ => "/NAME at this listener".into(),
+        }
+    }
+}
+
 /// Refuses what is not a request that this listener takes.
 pub(crate) fn check<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Problem> {
     let (headers, uri) = (request.headers(), request.uri());
@@ -66,7 +81,7 @@ pub(crate) fn check<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Pr
     if uri.path() == "*" {
         return bad("the target is not a path");
     }
-    check_method(request.method())?;
+    check_method(request.method(), names)?;
     check_host(request, names)?;
     check_origin(headers, request.method(), uri, names)
 }
@@ -124,13 +139,13 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new("transfer-coding", what).close())
 }
 
-fn check_method(method: &Method) -> Result<(), Problem> {
+fn check_method(method: &Method, names: &Names<'_>) -> Result<(), Problem> {
     let detail = match *method {
-        Method::CONNECT => {
-            "a token can't be put into an encrypted tunnel; send the request to \
-             http://127.0.0.1:7417/NAME instead"
-        }
-        Method::TRACE => "TRACE would show the token",
+        Method::CONNECT => format!(
+            "a token can't be put into an encrypted tunnel; send the request to {} instead",
+            names.place()
+        ),
+        Method::TRACE => "TRACE would show the token".into(),
         _ => return Ok(()),
     };
     let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -243,7 +258,9 @@ fn check_origin(
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, is_own_name};
+    use http::Method;
+
+    use super::{Names, check_method, is_own_name};
 
     #[test]
     fn a_host_is_compared_whole() {
@@ -287,6 +304,26 @@ mod tests {
             "",
         ] {
             assert!(!is_own(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_refused_with_the_place_that_takes_the_call() {
+        let told = |port, is_local| {
+            let names = Names {
+                port,
+                is_local,
+                hosts: &[],
+                origins: &[],
+                secured: None,
+            };
+            let refused = check_method(&Method::CONNECT, &names).unwrap_err();
+            refused.detail.clone()
+        };
+        let detail = told(Some(8080), true);
+        assert!(detail.contains(" http://localhost:8080/NAME "), "{detail}");
+        for detail in [told(Some(8080), false), told(None, true)] {
+            assert!(detail.contains(" /NAME at this listener "), "{detail}");
         }
     }
 }

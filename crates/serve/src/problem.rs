@@ -248,6 +248,13 @@ impl Problem {
         problem
     }
 
+    /// A caller that is known and may not do this.
+    pub(crate) fn not_permitted(detail: &str, provider: &Arc<str>) -> Self {
+        let mut problem = Self::new("caller", detail).provider(provider);
+        problem.title = "The caller may not do this";
+        problem.status(StatusCode::FORBIDDEN)
+    }
+
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

@@ -24,12 +24,26 @@ use crate::{
     peer::Shown,
     scrape,
     shared::{Configuration, Shared, Stage},
+    upstream::OwnAddresses,
 };
 
 /// How often the file is checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how long a changed file must stay as it is.
 const SETTLED: Duration = Duration::from_millis(250);
+
+/// Checks a configuration against its settings, and opens what it needs: the same at the start and when it is
+/// read again.
+pub(crate) async fn open(
+    biped: Biped,
+    serve: Serve,
+    own: &OwnAddresses,
+    old: Option<&Live>,
+) -> Result<(Live, Vec<TokenFile>), Error> {
+    let live = Live::open(biped, serve, own, old).await?;
+    let files = TokenFile::all(&live)?;
+    Ok((live, files))
+}
 
 /// Hears what came of a changed file.
 pub(crate) type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
@@ -65,6 +79,9 @@ impl Shared {
     pub(crate) fn note_reading(&self, path: Option<&Path>, error: Option<&Error>) {
         let mut noted = Configuration::clone(&self.configuration.load());
         noted.error = error.map(|error| wire::escaped(&error.to_string()).into_owned());
+        noted.refused = path
+            .filter(|_| error.is_some())
+            .map(|path| contents(&files_of(path, &self.live.load().biped)));
         if error.is_none() {
             noted.read_at = Some(SystemClock.now().wall);
             noted.path = path.map(|path| path.display().to_string());
@@ -88,8 +105,8 @@ impl Shared {
         let old = self.live.load_full();
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
-        let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
-        TokenFile::all(&live)?;
+        let (live, _) = open(biped, serve, &self.own, Some(&old)).await?;
+        let live = Arc::new(live);
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()
@@ -182,7 +199,12 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
     loop {
         SystemClock.sleep(LOOK).await;
         let mut look = looks(&files());
-        if look == seen || !shared.live.load().serve.reload {
+        let is_mended = || {
+            let noted = shared.configuration.load();
+            let refused = noted.refused.as_ref();
+            refused.is_some_and(|refused| *refused != contents(&files()))
+        };
+        if !shared.live.load().serve.reload || (look == seen && !is_mended()) {
             continue;
         }
         loop {
@@ -203,7 +225,8 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
         let is_other = |(file, hash)| taken.get(file).is_some_and(|known| known != hash);
         let is_changed = now.iter().any(is_other);
         taken.extend(now);
-        if !is_changed {
+        // The file that is in use may be back after one that was refused, or after it was missing.
+        if !is_changed && !is_mended() {
             continue;
         }
         tokio::select! {

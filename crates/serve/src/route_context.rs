@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use biped::TokenSource;
-use http::{HeaderName, Request, StatusCode, header::FORWARDED};
+use http::{HeaderName, Request, header::FORWARDED};
 use hyper::body::Incoming;
 
 use crate::{
@@ -41,8 +41,7 @@ impl RouteContext<'_> {
         match self.identity {
             Some(caller) if !self.hands_out_to(Some(caller.may_have_tokens())) => {
                 let what = "this caller may not have tokens; set tokens = true in its table";
-                let problem = Problem::new("caller", what).provider(&served.name);
-                Err(problem.status(StatusCode::FORBIDDEN))
+                Err(Problem::not_permitted(what, &served.name))
             }
             None if !self.hands_out_to(None) => Err(unproven(HANDED_OUT)),
             _ => Ok(served),

@@ -10,10 +10,9 @@ use tokio::{sync::Mutex, task::JoinSet};
 
 use crate::{
     config::{NAME, Serve, TokenUse},
-    files::{TokenFile, keep_all},
+    files::keep_all,
     health,
     listen::{Inherited, Listeners},
-    live::Live,
     meter,
     observe::{LogSink, Render},
     reload::{self, Reload, Told},
@@ -135,8 +134,8 @@ impl Server {
     /// Listens, and starts to fetch the first tokens. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`Configuration`](biped::ErrorKind::Configuration) for settings that name unknown providers, and
-    /// for addresses that can't be listened at. Never because a vendor is down.
+    /// [`Configuration`](biped::ErrorKind::Configuration) for a configuration without providers, for settings
+    /// that name unknown ones, and for addresses that can't be listened at. Never because a vendor is down.
     pub async fn start(self) -> Result<Running, Error> {
         let Self {
             biped,
@@ -148,8 +147,7 @@ impl Server {
             told,
         } = self;
         let own = OwnAddresses::default();
-        let live = Live::open(biped, serve, &own, None).await?;
-        let files = TokenFile::all(&live)?;
+        let (live, files) = reload::open(biped, serve, &own, None).await?;
         let change = Listeners::default().prepare(&live, inherited).await?;
         let shared = Arc::new(Shared::new(live, own, log, render));
         let live = shared.live.load_full();
@@ -263,7 +261,8 @@ impl Running {
     }
 
     /// Stops. With `linger` new calls are taken for a while, since a sidecar is often told to stop
-    /// together with its application. Then calls under way end, within `stop_timeout` of `[serve]` from
+    /// together with its application. Then calls under way end, and the store is told of the tokens that are being
+    /// fetched, within `stop_timeout` of `[serve]` from
     /// now on.
     pub async fn stop(mut self, linger: bool) {
         let (shared, live) = (self.shared.clone(), self.shared.live.load_full());
@@ -281,7 +280,7 @@ impl Running {
             // Callers that come now are refused at once, instead of waiting for nobody.
             self.listeners.lock().await.close().await;
             gone(&shared).await;
-            live.biped.manager().drain().await;
+            live.biped.manager().drain_store().await;
         };
         tokio::select! {
             biased;

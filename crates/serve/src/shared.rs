@@ -1,6 +1,8 @@
 //! [`Shared`]: what all connections share.
 
 use std::{
+    collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -77,6 +79,8 @@ pub(crate) struct Configuration {
     pub(crate) read_at: Option<Timestamp>,
     /// Why the changed one is not in use.
     pub(crate) error: Option<String>,
+    /// The hashes of the files that it consisted of. One that is missing has none.
+    pub(crate) refused: Option<BTreeMap<PathBuf, [u8; 32]>>,
 }
 
 /// How far the sidecar is on its way to its end.

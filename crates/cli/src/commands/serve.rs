@@ -91,7 +91,11 @@ async fn serve(session: &Session, server: Server) -> Outcome {
     let mut ending = endings()?;
     let mut reload = reloads()?;
     let running = server.start().await?;
-    tell(session, &running)?;
+    // A reader of stdout that stands still is waited for apart from all else.
+    let lines = addresses(&running);
+    let mut printed = tokio::task::spawn_blocking(move || output::data(lines.as_bytes()));
+    let mut is_printed = false;
+    tell(session, &running);
     let mut is_told = false;
     let linger = loop {
         let heartbeat = async {
@@ -103,6 +107,14 @@ async fn serve(session: &Session, server: Server) -> Outcome {
         tokio::select! {
             ending = ending() => break ending == Ending::Terminate,
             () = running.quit_requested() => break true,
+            outcome = &mut printed, if !is_printed => {
+                is_printed = true;
+                match outcome {
+                    // The sidecar serves on if stdout is closed.
+                    Ok(Err(failure)) if !failure.is_broken_pipe() => return Err(failure),
+                    _ => {}
+                }
+            }
             () = running.warmed(), if !is_told => {
                 is_told = true;
                 systemd::tell(Doing::Ready);
@@ -143,25 +155,22 @@ fn tell_reload(outcome: Result<(), &Error>) {
     }
 }
 
-/// Prints the addresses to stdout, and everything else to stderr.
-fn tell(session: &Session, running: &Running) -> Outcome {
-    let lines: String = running
-        .addresses()
-        .iter()
-        .map(|address| format!("{address}\n"))
-        .collect();
-    match output::data(lines.as_bytes()) {
-        // The sidecar serves on if stdout is closed.
-        Err(failure) if !failure.is_broken_pipe() => return Err(failure),
-        _ => {}
+/// The addresses, a line each.
+fn addresses(running: &Running) -> String {
+    let addresses = running.addresses();
+    let lines = addresses.iter().map(|address| format!("{address}\n"));
+    lines.collect()
+}
+
+/// Prints what an operator should know to stderr.
+fn tell(session: &Session, running: &Running) {
+    if session.is_json() {
+        return;
     }
-    if !session.is_json() {
-        for address in running.probe_addresses() {
-            output::note(&format!("answering probes at {address}"));
-        }
-        for note in running.notes() {
-            output::note(note);
-        }
+    for address in running.probe_addresses() {
+        output::note(&format!("answering probes at {address}"));
     }
-    Ok(())
+    for note in running.notes() {
+        output::note(note);
+    }
 }

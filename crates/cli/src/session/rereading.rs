@@ -1,6 +1,6 @@
 //! [`Rereading`]: a configuration file that is read again. [`Doubt`]: why a file may not be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use biped::{
     Biped, Builder, Error,
@@ -40,8 +40,25 @@ impl Rereading {
                 .error());
             }
         }
-        builder.build()
+        built(builder, || nothing_in(&self.path))
     }
+}
+
+/// Builds the providers of a configuration: the same at the start and when it is read again. `nothing` is the
+/// error for one without providers.
+pub(super) fn built(builder: Builder, nothing: impl FnOnce() -> Error) -> Result<Biped, Error> {
+    let biped = builder.build()?;
+    match biped.names().len() {
+        0 => Err(nothing()),
+        _ => Ok(biped),
+    }
+}
+
+/// The error for a file without providers.
+pub(super) fn nothing_in(file: &Path) -> Error {
+    let place = file.display();
+    Error::configuration(format!("{place} does not configure a provider"))
+        .with_remedy("add a table [providers.NAME]")
 }
 
 /// Why a file may not be used: its contents are not trusted.

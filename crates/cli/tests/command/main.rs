@@ -23,6 +23,8 @@ mod secrets;
 #[cfg(unix)]
 mod seed;
 mod serve;
+#[cfg(unix)]
+mod stalled;
 mod stores;
 mod tenants;
 mod tokens;

@@ -4,13 +4,14 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, ChildStdout, Stdio},
+    time::Duration,
 };
 
 use crate::world::{Ran, World};
 
 /// A command in a process of its own, killed when it is dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -19,7 +20,7 @@ impl Running {
         Self::of(world.command(arguments))
     }
 
-    fn of(mut command: std::process::Command) -> Self {
+    pub(crate) fn of(mut command: std::process::Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -29,19 +30,19 @@ impl Running {
         Self { child, stdout }
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     #[cfg(unix)]
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn status(mut self) -> i32 {
+    pub(crate) fn status(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -53,10 +54,14 @@ impl Drop for Running {
     }
 }
 
+/// Far longer than an answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The status and the body of an answer.
-fn get(url: &str, path: &str, headers: &str) -> (u16, String) {
+pub(crate) fn get(url: &str, path: &str, headers: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -408,6 +413,9 @@ fn read_again_at_a_hangup(threads: &str) {
     world.write_untrusted("biped.toml", "[serve]\nnope = 1\n");
     running.signal(rustix::process::Signal::HUP);
     while !told().contains("nope") {}
+    world.write_untrusted("biped.toml", "# nothing\n");
+    running.signal(rustix::process::Signal::HUP);
+    while !told().contains("does not configure a provider") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 200);
     world.write_untrusted(
         "biped.toml",
@@ -598,6 +606,24 @@ fn a_command_is_not_started_without_a_token() {
     world
         .run("--timeout 3 exec --serve shop -- echo started")
         .failed(4);
+}
+
+#[test]
+fn a_refused_provider_sets_the_status_wherever_its_name_stands() {
+    let world = World::with(SECRET, "client_secret = \"wrong\"");
+    let config = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    // Nothing listens at port 9 of this machine's loopback.
+    let away = "[providers.away]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:9'\n\
+                client_id = 'a'\nclient_secret = 'b'\n";
+    world.write("biped.toml", &format!("{config}\n{away}"));
+    for names in ["shop away exports", "away exports shop"] {
+        let line = format!("exec --serve {names} -- echo started");
+        let told = world.run(&line).failed(3);
+        assert!(told.contains("shop") && told.contains("away"), "{told}");
+        assert_eq!(told.matches("error:").count(), 2, "{told}");
+        let json = line.replace("--serve", "--serve --format json");
+        assert_eq!(world.run(&json).error(3)["provider"], "shop");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
     let shown = path.display();
     let content = read.map_err(|error| {
         let kind = error.kind();
-        let error = Error::secret(format!("the secret file {shown} can't be read: {error}"));
+        let error = Error::secret(format!("the file {shown} can't be read: {error}"));
         match kind {
             io::ErrorKind::NotFound => error.with_remedy(meant(&shown.to_string())).transient(true),
             io::ErrorKind::PermissionDenied => {
@@ -80,10 +80,10 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
             _ => error,
         }
     })?;
-    let secret = text(&content)
-        .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
+    let secret =
+        text(&content).ok_or_else(|| Error::secret(format!("the file {shown} is not UTF-8")))?;
     if secret.expose_secret().is_empty() {
-        let error = Error::secret(format!("the secret file {shown} is empty"));
+        let error = Error::secret(format!("the file {shown} is empty"));
         let remedy = "write the secret into it, or name another file";
         return Err(error.with_remedy(remedy).transient(true));
     }

@@ -13,6 +13,10 @@ use crate::{
 
 /// Everything in the settings that does not fit the providers, in one error.
 pub(super) fn check(biped: &Biped, serve: &Serve) -> Result<(), Error> {
+    if biped.names().len() == 0 {
+        let error = Error::configuration("no provider is configured");
+        return Err(error.with_remedy("add a table [providers.NAME]"));
+    }
     let mut problems = unknown_names(biped, serve);
     problems.extend(tenants(biped, serve));
     problems.extend(certificates(serve));

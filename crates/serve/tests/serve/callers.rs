@@ -72,6 +72,11 @@ async fn others_are_refused_before_anything_is_told() {
     }
     let other = stage.ask("GET /shop/x", "Biped-Caller: secret-b\r\n").await;
     assert_eq!(other.problem(), (403, "caller".into(), false));
+    let details = other.header("proxy-status").unwrap();
+    assert!(
+        details.contains("may not") && !details.contains("unknown"),
+        "{details}"
+    );
     let unknown = stage.ask("GET /nope/x", "Biped-Caller: secret-b\r\n").await;
     assert!(!unknown.text().contains("shop"));
     let unknown = stage.ask("GET /nope/x", "Biped-Caller: secret-a\r\n").await;

@@ -127,6 +127,35 @@ async fn a_broken_file_changes_nothing() {
     assert_eq!(ask(&running, "/shop/x").await.status, 200);
 }
 
+#[tokio::test]
+async fn a_reload_refuses_what_a_start_refuses() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let good = format!("{SERVE}{}", provider(&vendor));
+    std::fs::write(&file, &good).unwrap();
+    let (running, _told) = start(&file).await;
+    let addresses = running.addresses();
+    let missing = "[serve.tls]\ncertificate = 'file:no.crt'\nkey = 'file:no.key'\n";
+    for text in [
+        "",
+        "# nothing\n",
+        "[serve]\n",
+        &format!("{good}[serve.providers.nope]\n"),
+        &format!("{good}{missing}"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let at_start = Server::new(read(&file).unwrap()).start().await.unwrap_err();
+        let error = running.reload().await.unwrap_err();
+        assert_eq!(error.to_string(), at_start.to_string());
+        // Such as a certificate, which is not one.
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert_eq!(running.addresses(), addresses);
+        assert_eq!(ask(&running, "/shop/x").await.status, 200);
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
@@ -155,6 +184,26 @@ async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
     let told = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(20)));
     assert_eq!(told.await.unwrap().unwrap(), Ok(()));
     assert_eq!(ask(&running, "/other/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_file_that_is_back_as_it_was_ends_the_error_of_its_absence() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let file = at("biped.toml");
+    std::fs::write(&file, format!("{SERVE}{}", provider(&vendor))).unwrap();
+    let (running, told) = start(&file).await;
+    running.warmed().await;
+    std::fs::rename(&file, at("away")).unwrap();
+    running.reload().await.unwrap_err();
+    let error = async || ask(&running, "/-/status").await.json()["configuration"]["error"].clone();
+    assert!(error().await.is_string());
+    std::fs::rename(at("away"), &file).unwrap();
+    let told = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(120)));
+    assert_eq!(told.await.unwrap().unwrap(), Ok(()));
+    assert!(error().await.is_null());
 }
 
 #[tokio::test]

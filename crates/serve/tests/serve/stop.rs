@@ -1,6 +1,9 @@
 //! The end of a sidecar.
 
-use biped_serve::Server;
+use std::sync::Arc;
+
+use biped::{Biped, store::MemoryStore};
+use biped_serve::{Server, section};
 use biped_testing::TimeLimit;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -96,7 +99,7 @@ async fn a_call_that_does_not_end_is_ended_in_time() {
 }
 
 #[tokio::test]
-async fn fetches_that_do_not_end_are_not_waited_for_beyond_the_stop_time() {
+async fn what_a_store_is_to_be_told_is_not_waited_for_beyond_the_stop_time() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
     vendor.tokens(|_| Act::Stall(Vec::new()));
@@ -106,7 +109,9 @@ async fn fetches_that_do_not_end_are_not_waited_for_beyond_the_stop_time() {
         "[serve]\nlisten = ['127.0.0.1:0']\nstop_timeout = '300ms'\n[engine]\n\
          concurrent_fetches = 1\n{shop}{other}"
     );
-    let biped = biped(&toml);
+    let builder = Biped::builder().section(section()).without_environment();
+    let store = Arc::new(MemoryStore::new());
+    let biped = builder.toml(toml).store(store).build().unwrap();
     let running = Server::new(biped.clone()).start().await.unwrap();
     // One is sent, and the other stands in the queue.
     until("both are under way", async || {
@@ -116,6 +121,21 @@ async fn fetches_that_do_not_end_are_not_waited_for_beyond_the_stop_time() {
     .await;
     running.stop(false).await;
     assert_eq!((vendor.fetches(), vendor.closed()), (1, 0));
+}
+
+#[tokio::test]
+async fn without_a_store_a_fetch_that_hangs_is_not_waited_for() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    vendor.tokens(|_| Act::Stall(Vec::new()));
+    let shop = provider_of(vendor.address, &vendor.address.to_string());
+    let toml = format!("[serve]\nlisten = ['127.0.0.1:0']\nstop_timeout = '1h'\n{shop}");
+    let biped = biped(&toml);
+    let running = Server::new(biped.clone()).start().await.unwrap();
+    until("the vendor has the request", async || vendor.fetches() == 1).await;
+    running.stop(false).await;
+    let statuses = biped.manager().statuses();
+    assert!(statuses.iter().any(|status| status.fetching));
 }
 
 #[tokio::test]

@@ -10,7 +10,13 @@ use super::{
     super::signals::Forwarded,
     program::{arguments, prefixes, unusable},
 };
-use crate::{args, failure::Outcome, selection::has_tenants, session::Session};
+use crate::{
+    args,
+    failure::{Failure, Outcome},
+    output,
+    selection::has_tenants,
+    session::Session,
+};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
@@ -40,18 +46,7 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         let running = start(&biped, args, &caller).await?;
         running.warmed().await;
         if !args.serving.start_anyway {
-            for name in &args.names {
-                session
-                    .limited(name, async {
-                        let source = biped.token_source(name)?;
-                        if has_tenants(&source) {
-                            // Each request names its own.
-                            return Ok(());
-                        }
-                        source.token().await.map(drop)
-                    })
-                    .await?;
-            }
+            have_tokens(session, &biped, &args.names).await?;
         }
         let (program, arguments) = arguments(args)?;
         let mut command = Command::new(program);
@@ -70,7 +65,42 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         drop(running);
         Ok(status)
     })?;
+    output::flush();
     std::process::exit(code(status));
+}
+
+/// Waits until each of these providers has a token. Each that has none is told; the first that the vendor refused
+/// sets the exit status, else the first.
+async fn have_tokens(session: &Session, biped: &Biped, names: &[String]) -> Outcome {
+    let mut flights = Vec::new();
+    for name in names {
+        let source = biped.token_source(name)?;
+        // With tenants, each request names its own.
+        if !has_tenants(&source) {
+            let flight = async move { source.token().await.map(drop) };
+            flights.push((name, tokio::spawn(flight)));
+        }
+    }
+    let mut failures = Vec::new();
+    for (name, flight) in flights {
+        let flight = async {
+            flight
+                .await
+                .unwrap_or_else(|_| Err(Error::internal("the fetch of a token panicked")))
+        };
+        failures.extend(session.limited(name, flight).await.err());
+    }
+    if !session.is_json() {
+        for failure in &failures {
+            failure.tell(false, session.is_verbose());
+        }
+    }
+    let refused = failures.iter().position(Failure::is_refused);
+    match failures.into_iter().nth(refused.unwrap_or_default()) {
+        None => Ok(()),
+        Some(Failure::Biped(error)) => Err(Failure::Told(error)),
+        Some(other) => Err(other),
+    }
 }
 
 /// Runs this command in a process below, and waits for orphans as the first process of a container must. It is
