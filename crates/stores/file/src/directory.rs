@@ -209,19 +209,26 @@ impl Directory {
         Ok(key)
     }
 
-    /// Sets aside a file that is not an entry.
-    pub(crate) fn set_aside(
-        &self,
-        _: &Guard,
-        key: &TokenKey,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let aside = self.path.join(format!("{key}.{}.aside", now.unix_millis()));
+    /// Sets aside a file that is not an entry, in place of an earlier one.
+    pub(crate) fn set_aside(&self, _: &Guard, key: &TokenKey) -> Result<(), StoreError> {
+        let aside = self.aside(key);
         tracing::warn!(
-            "the file {key}.token in {} is not a stored token; it is set aside",
+            "the file {key}.token in {} is not a stored token that is its owner's alone; it is set aside",
             wire::Escaped(&self.path.to_string_lossy())
         );
-        fs::rename(self.token(key), aside).map_err(|error| self.failed("be written", &error))
+        fs::rename(self.token(key), &aside).map_err(|error| self.failed("be written", &error))?;
+        // It may hold a token that can be used.
+        make_file_private(&aside);
+        Ok(())
+    }
+
+    /// Removes what was set aside of a key.
+    pub(crate) fn remove_aside(&self, _: &Guard, key: &TokenKey) {
+        let _ = fs::remove_file(self.aside(key));
+    }
+
+    fn aside(&self, key: &TokenKey) -> PathBuf {
+        self.path.join(format!("{key}.aside"))
     }
 
     /// Takes the lock of a lease, which this process keeps as long as it holds the lease.
@@ -377,6 +384,19 @@ fn make_private(path: &Path) {
 
 #[cfg(not(unix))]
 fn make_private(_: &Path) {}
+
+/// Makes a file private. Links are left alone, as of directories.
+#[cfg(unix)]
+fn make_file_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let is_open = |found: fs::Metadata| found.is_file() && is_open_to_others(&found);
+    if fs::symlink_metadata(path).is_ok_and(is_open) {
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+    }
+}
+
+#[cfg(not(unix))]
+fn make_file_private(_: &Path) {}
 
 /// Why others may write to the directory.
 #[cfg(unix)]

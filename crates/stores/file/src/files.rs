@@ -158,7 +158,7 @@ impl Files {
         let mut entry = match self.directory.read(key, now.wall)? {
             Some(entry) => entry,
             None => {
-                self.directory.set_aside(guard, key, now.wall)?;
+                self.directory.set_aside(guard, key)?;
                 Entry::default()
             }
         };
@@ -205,6 +205,11 @@ impl Files {
 }
 
 impl Change<'_> {
+    /// Removes what was set aside of a key: it may hold a token.
+    pub(crate) fn remove_aside(&self, key: &TokenKey) {
+        self.files.directory.remove_aside(self.guard, key);
+    }
+
     pub(crate) fn span(&self, length: Duration) -> Span {
         Span::new(self.now.wall, length)
     }

@@ -24,7 +24,8 @@
 //! | `identity.key` | 32 random bytes, made once; with them as a key, the names of tokens tell secrets apart ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); if the file is lost, each token is fetched again |
 //! | `lock` | locked while a file is changed |
 //! | `KEY.….tmp` | a file that is being written; it replaces the old one atomically |
-//! | `KEY.….aside` | a file with the name of a token or of the key that was neither |
+//! | `KEY.aside` | a file with the name of a token that was not one, or not its owner's alone; it is removed when the token is forgotten |
+//! | `identity.….aside` | a file with the name of the key that was not one |
 //!
 //! A directory that was removed is made again. One that belongs to another user, or that others can write
 //! to, is refused. The directory in the platform's place for a user's state is made private again. Once an

@@ -200,7 +200,9 @@ impl TokenStore for FileStore {
         through: Generation,
         keep: Duration,
     ) -> Result<(), StoreError> {
+        let of = *key;
         self.change(key, move |entry, change| {
+            change.remove_aside(&of);
             let until = change.now.wall.after(keep);
             let (before, earlier) = entry.forgotten.unwrap_or((through, until));
             entry.forgotten = Some((before.max(through), earlier.max(until)));

@@ -205,6 +205,24 @@ async fn what_is_no_entry_is_set_aside_and_the_key_goes_on() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_is_its_owners_alone_and_is_forgotten_with_the_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let place = directory.path().join(format!("{KEY}.token"));
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(store.get(&KEY).await.unwrap(), None);
+    let aside = files(directory.path(), ".aside");
+    let [aside] = &aside[..] else {
+        panic!("{aside:?}");
+    };
+    let mode = fs::metadata(aside).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    store.forget(&KEY, Generation(2), MINUTE).await.unwrap();
+    assert!(!aside.exists());
+}
+
+#[tokio::test]
 async fn an_entry_of_another_version_is_a_miss_and_is_not_destroyed() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::new(directory.path());
