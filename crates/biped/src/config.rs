@@ -108,8 +108,8 @@ pub(crate) use self::{
     show::settings as describe,
 };
 pub use biped_config::{
-    ConfigTable, ConfigValue, Field, FieldType, Origin, Problem, SecretScheme, Section, Value,
-    nearest,
+    ConfigTable, ConfigValue, Field, FieldType, Members, Origin, Problem, SecretScheme, Section,
+    Value, nearest,
 };
 pub use biped_core::{
     FILE_TIMEOUT, MAX_FILE_SIZE, References, SecretRef, SecretSource, SourceContext, async_trait,

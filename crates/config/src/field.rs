@@ -9,6 +9,19 @@ pub struct Field {
     pub(crate) required: bool,
     pub(crate) per_request: bool,
     about: &'static str,
+    members: Option<Members>,
+}
+
+/// The keys of the tables that a value consists of, for the JSON Schema.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Members {
+    /// The value is a table with these keys.
+    Table(&'static [Field]),
+    /// The value is a list of tables with these keys.
+    List(&'static [Field]),
+    /// The value is a table whose names are free, and whose values are tables with these keys.
+    Named(&'static [Field]),
 }
 
 /// The type of a key's value.
@@ -123,6 +136,7 @@ impl Field {
             required: false,
             per_request: false,
             about: "",
+            members: None,
         }
     }
 
@@ -146,6 +160,19 @@ impl Field {
     pub const fn about(mut self, about: &'static str) -> Self {
         self.about = about;
         self
+    }
+
+    /// Says which keys the tables of its value have.
+    #[must_use]
+    pub const fn members(mut self, members: Members) -> Self {
+        self.members = Some(members);
+        self
+    }
+
+    /// Returns which keys the tables of its value have, if it says so.
+    #[must_use]
+    pub fn inside(&self) -> Option<Members> {
+        self.members
     }
 
     /// Returns the key.

@@ -22,7 +22,7 @@ mod toml;
 mod value;
 
 pub use self::{
-    field::{Field, FieldType},
+    field::{Field, FieldType, Members},
     late::LateHttp,
     origin::Origin,
     problem::{Problem, nearest},

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use biped::{
     Error,
-    config::{ConfigTable, Field, FieldType, Section},
+    config::{ConfigTable, Field, FieldType, Members, Section},
 };
 
 pub(crate) use self::{
@@ -44,10 +44,12 @@ const FIELDS: &[Field] = &[
         .about("Further names that a Host header may have. Default: none."),
     Field::new("origins", FieldType::Texts)
         .about("Further web origins that may read the page. Default: none."),
-    Field::new("callers", FieldType::Any).about(
-        "Who may call: a list of { name, one of token, certificate and uid, providers, tokens, \
-         tenants }. Default: everyone who can connect.",
-    ),
+    Field::new("callers", FieldType::Any)
+        .members(Members::List(parts::CALLER))
+        .about(
+            "Who may call: a list of { name, one of token, certificate and uid, providers, tokens, \
+             tenants }. Default: everyone who can connect.",
+        ),
     Field::new("only", FieldType::Texts).about("The providers that are served. Default: all."),
     Field::new("tokens", FieldType::Any).about(
         "Whether tokens are handed out: false, true (on Unix sockets, and to callers with tokens = \
@@ -103,19 +105,24 @@ const FIELDS: &[Field] = &[
         .about("Which calls are logged to stderr. Default: errors."),
     Field::new("threads", FieldType::Integer)
         .about("How many threads serve. Default: the available cores, at most 4."),
-    Field::new("files", FieldType::Any).about(
-        "Files that tokens are written to: a list of { provider, path, format, mode, params, scope, \
-         remove }.",
-    ),
+    Field::new("files", FieldType::Any)
+        .members(Members::List(parts::FILE))
+        .about(
+            "Files that tokens are written to: a list of { provider, path, format, mode, params, scope, \
+             remove }.",
+        ),
     Field::new("providers", FieldType::Table)
+        .members(Members::Named(providers::FIELDS))
         .about("Settings of single providers, by their names."),
     Field::new("forward", FieldType::Bool).about("Reserved for the forward proxy."),
     Field::new("compat", FieldType::Texts).about("Reserved for the forms of other sidecars."),
     Field::new("otlp", FieldType::Any).about("Reserved for sending traces out."),
-    Field::new("tls", FieldType::SecretTable).about(
-        "TLS of the TCP listeners, but those of probe_listen: { certificate, key, client_ca }, references \
-         to PEM such as file:PATH, read again when they change. Default: none.",
-    ),
+    Field::new("tls", FieldType::SecretTable)
+        .members(Members::Table(tls::FIELDS))
+        .about(
+            "TLS of the TCP listeners, but those of probe_listen: { certificate, key, client_ca }, references \
+             to PEM such as file:PATH, read again when they change. Default: none.",
+        ),
 ];
 
 /// The settings of a sidecar, as `[serve]` configures them.

@@ -1,6 +1,6 @@
 //! The JSON Schema of biped.toml, for editors.
 
-use biped_config::{Field, FieldType, ProviderKind};
+use biped_config::{Field, FieldType, Members, ProviderKind};
 use serde_json::{Map, Value, json};
 
 use super::http;
@@ -102,7 +102,16 @@ fn table<'f>(fields: impl Iterator<Item = &'f Field>, closed: bool) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in fields {
-        let mut schema = value(field.ty());
+        let mut schema = match field.inside() {
+            Some(Members::Table(fields)) => table(fields.iter(), true),
+            Some(Members::List(fields)) => {
+                json!({ "type": "array", "items": table(fields.iter(), true) })
+            }
+            Some(Members::Named(fields)) => {
+                json!({ "type": "object", "additionalProperties": table(fields.iter(), true) })
+            }
+            _ => value(field.ty()),
+        };
         if !field.description().is_empty() {
             schema["description"] = json!(field.description());
         }

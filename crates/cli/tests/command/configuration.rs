@@ -1,6 +1,6 @@
 //! `biped init`, `biped config`, and where the configuration comes from.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Ran, World};
 
@@ -71,12 +71,12 @@ fn serving(
 fn a_provider_is_printed_for_an_api_that_says_whom_it_trusts() {
     let world = World::empty();
     let (url, server) = serving(2, |url| {
-        let api = serde_json::json!({
+        let api = json!({
             "resource": format!("{url}/v2"),
             "authorization_servers": [format!("{url}/login")],
             "scopes_supported": ["contacts.read"],
         });
-        let issuer = serde_json::json!({
+        let issuer = json!({
             "issuer": format!("{url}/login"),
             "token_endpoint": format!("{url}/token"),
             "token_endpoint_auth_methods_supported": ["client_secret_basic"],
@@ -269,6 +269,25 @@ fn the_schema_knows_the_kinds() {
 }
 
 #[test]
+fn the_schema_knows_the_tables_of_the_sidecar() {
+    let schema = World::empty().run("config schema").json();
+    let serve = &schema["properties"]["serve"]["properties"];
+    for (of, key) in [
+        (&serve["providers"]["additionalProperties"], "allow"),
+        (&serve["callers"]["items"], "token"),
+        (&serve["files"]["items"], "path"),
+        (&serve["tls"], "certificate"),
+    ] {
+        assert!(of["properties"][key].is_object(), "{key}: {of}");
+        assert_eq!(of["additionalProperties"], false, "{key}");
+    }
+    assert_eq!(
+        serve["files"]["items"]["required"],
+        json!(["provider", "path"])
+    );
+}
+
+#[test]
 fn a_variable_that_sets_nothing_is_warned_of() {
     let world = World::with(
         "client_id = \"shop-backend\"",
@@ -340,7 +359,7 @@ fn a_variable_that_a_reference_names_is_not_called_unused() {
         "client_secret = \"env:BIPED_CREDS#/secret\"",
     );
     let mut command = world.command(["token", "shop"]);
-    let creds = serde_json::json!({ "secret": biped_sandbox::SHOP.client_secret });
+    let creds = json!({ "secret": biped_sandbox::SHOP.client_secret });
     command.env("BIPED_CREDS", creds.to_string());
     let ran = Ran::of(command.output().unwrap());
     assert_eq!((ran.status, &*ran.stderr), (0, ""), "{ran:?}");

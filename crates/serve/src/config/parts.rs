@@ -70,7 +70,7 @@ impl CallerSettings {
     }
 }
 
-const CALLER: &[Field] = &[
+pub(super) const CALLER: &[Field] = &[
     Field::new("name", FieldType::Text).required(),
     Field::new("token", FieldType::Secret),
     Field::new("uid", FieldType::Integer),
@@ -150,7 +150,7 @@ pub(crate) enum FileFormat {
     Env,
 }
 
-const FILE: &[Field] = &[
+pub(super) const FILE: &[Field] = &[
     Field::new("provider", FieldType::Text).required(),
     Field::new("path", FieldType::Text).required(),
     Field::new(

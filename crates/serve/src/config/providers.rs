@@ -34,7 +34,7 @@ pub(crate) enum Http2 {
     PriorKnowledge,
 }
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field::new("allow", FieldType::Texts),
     Field::new("deny", FieldType::Texts),
     Field::new("params", FieldType::Texts),

@@ -12,7 +12,7 @@ pub(crate) struct TlsSettings {
     pub(crate) client_ca: Option<SecretRef>,
 }
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field::new("certificate", FieldType::Secret).required(),
     Field::new("key", FieldType::Secret).required(),
     Field::new("client_ca", FieldType::Secret),
