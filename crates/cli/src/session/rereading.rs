@@ -48,10 +48,10 @@ impl Rereading {
 /// error for one without providers.
 pub(super) fn built(builder: Builder, nothing: impl FnOnce() -> Error) -> Result<Biped, Error> {
     let biped = builder.build()?;
-    match biped.names().len() {
-        0 => Err(nothing()),
-        _ => Ok(biped),
+    if biped.names().len() == 0 {
+        return Err(nothing());
     }
+    Ok(biped)
 }
 
 /// The error for a file without providers.
