@@ -134,6 +134,14 @@ fn shown_url(value: &ConfigValue) -> Option<String> {
 
 /// Returns the token endpoint or issuer of a provider as it may be shown: without user name, query and
 /// fragment, which may hold secrets. Other texts stay as they are.
+///
+/// ```
+/// use biped::config::shown_endpoint;
+///
+/// let shown = shown_endpoint("https://login.example/token?api_key=7f1c");
+/// assert_eq!(shown, "https://login.example/token");
+/// assert_eq!(shown_endpoint("https://login.example"), "https://login.example");
+/// ```
 #[must_use]
 pub fn shown_endpoint(endpoint: &str) -> String {
     match Url::parse(endpoint) {

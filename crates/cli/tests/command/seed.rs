@@ -1,6 +1,6 @@
 //! `biped seed` on a terminal.
 
-use std::{os::unix::process::ExitStatusExt as _, process::Stdio, thread, time::Duration};
+use std::{os::unix::process::ExitStatusExt as _, process::Stdio, thread};
 
 use rustix::{
     process::{Pid, Signal, kill_process},
@@ -35,7 +35,7 @@ fn a_signal_that_ends_the_question_leaves_a_terminal_that_shows_what_is_typed() 
         // Until the command hides what is typed.
         while shows() {
             assert!(child.try_wait().unwrap().is_none(), "{signal:?}");
-            thread::sleep(Duration::from_millis(5));
+            thread::yield_now();
         }
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
