@@ -65,6 +65,10 @@ pub(crate) fn announce_body(headers: &mut HeaderMap, method: &Method, body: &imp
 
 /// Removes what must not reach the caller.
 pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
+    // The chunks are the body (RFC 9112 §6.3), whatever the length says.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     remove(headers, trailers, |name| match name {
         "alt-svc" | "clear-site-data" | "strict-transport-security" => true,
         // An API could imitate the sidecar by these.
