@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     frames::{self, END_HEADERS, END_STREAM, HEADERS, frame},
     stage::Stage,
-    vendor::Act,
+    vendor::{Act, reply},
 };
 
 const DATA: u8 = 0;
@@ -47,4 +47,21 @@ async fn a_length_beside_chunks_is_removed_and_the_whole_body_passes() {
             assert_eq!(body, b"abc", "{lines}");
         }
     }
+}
+
+#[tokio::test]
+async fn addresses_with_other_letters_lead_through_the_sidecar_too() {
+    let stage = Stage::new().await;
+    stage.vendor.api(|_| {
+        let lines = "Location: /base/café?q=ü\r\nContent-Location: /base/naïve\r\n\
+                     Link: </base/n?p=2>; rel=next; title=\"café\"\r\n";
+        Act::Reply(reply("200 OK", lines, ""))
+    });
+    let answer = stage.get("/shop/x").await;
+    let location = "/shop/caf%C3%A9?q=%C3%BC";
+    assert_eq!(answer.header("location"), Some(location));
+    let location = "/shop/na%C3%AFve";
+    assert_eq!(answer.header("content-location"), Some(location));
+    let link = "</shop/n?p=2>; rel=next; title=\"café\"";
+    assert_eq!(answer.header("link"), Some(link));
 }
