@@ -1,13 +1,16 @@
 //! Rewrites addresses in `Location`, `Content-Location` and `Link`, so that the next page is asked
-//! through the sidecar as well.
+//! through the sidecar as well, and without the token that the address was called with.
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use biped::{CachedToken, ExposeSecret, SecretString};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_LOCATION, LINK, LOCATION},
 };
-use url::Url;
+use url::{Url, form_urlencoded};
+
+use crate::target::percent_decoded;
 
 /// Where answers come from, and what callers know that place as.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +21,102 @@ pub(crate) struct Place<'a> {
     pub(crate) called: &'a Url,
     /// `/NAME;K=V`; empty at a listener of a single provider.
     pub(crate) prefix: &'a str,
+    /// What no caller is shown.
+    pub(crate) attached: &'a Attached,
+}
+
+/// What was put into the query of a call for its token. Most tokens travel in headers.
+#[derive(Debug, Default)]
+pub(crate) struct Attached(Option<Parameters>);
+
+#[derive(Debug)]
+struct Parameters {
+    names: Vec<String>,
+    token: SecretString,
+}
+
+impl Attached {
+    /// The parameters of a query that were not in it `before`.
+    pub(crate) fn new(before: Option<&str>, after: Option<&str>, token: &CachedToken) -> Self {
+        if before == after {
+            return Self::default();
+        }
+        let pairs = |query: Option<&str>| {
+            let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            pairs.into_owned().collect::<Vec<(String, String)>>()
+        };
+        let before = pairs(before);
+        let new = pairs(after).into_iter().filter(|it| !before.contains(it));
+        Self(Some(Parameters {
+            names: new.map(|(name, _)| name).collect(),
+            token: token.expose_secret().into(),
+        }))
+    }
+
+    /// A query of the API without these parameters: the next call has its own.
+    fn removed_from<'q>(&self, query: &'q str) -> Option<Cow<'q, str>> {
+        let Some(it) = &self.0 else {
+            return Some(query.into());
+        };
+        without(query, |name, _| it.names.iter().any(|known| known == name))
+    }
+
+    /// The address of another server without the token.
+    fn token_removed_from<'t>(&self, address: &'t str) -> Cow<'t, str> {
+        let (rest, fragment) = match address.split_once('#') {
+            Some((rest, fragment)) => (rest, Some(fragment)),
+            None => (address, None),
+        };
+        let (Some(it), Some((path, query))) = (&self.0, rest.split_once('?')) else {
+            return address.into();
+        };
+        let token = it.token.expose_secret();
+        let left = without(query, |name, value| {
+            it.names.iter().any(|known| known == name) && value.contains(token)
+        });
+        if left.as_deref() == Some(query) {
+            return address.into();
+        }
+        let mut text = path.to_owned();
+        for (mark, part) in [('?', left.as_deref()), ('#', fragment)] {
+            if let Some(part) = part {
+                text.push(mark);
+                text.push_str(part);
+            }
+        }
+        text.into()
+    }
+
+    /// Whether a value shows the token, at a place that was not recognised.
+    fn is_shown_in(&self, value: &[u8]) -> bool {
+        let Some(it) = &self.0 else { return false };
+        let token = it.token.expose_secret();
+        let mut text = String::from_utf8_lossy(value).into_owned();
+        loop {
+            if text.contains(token) {
+                return true;
+            }
+            match percent_decoded(&text) {
+                Some(decoded) if decoded != text => text = decoded,
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// A query without some of its parameters, else byte for byte; `None` if they were all.
+fn without(query: &str, is_removed: impl Fn(&str, &str) -> bool) -> Option<Cow<'_, str>> {
+    let is_kept = |part: &&str| {
+        let mut pairs = form_urlencoded::parse(part.as_bytes());
+        !pairs.any(|(name, value)| is_removed(&name, &value))
+    };
+    let all = query.split('&').count();
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    match kept.len() {
+        0 => None,
+        some if some == all => Some(query.into()),
+        _ => Some(kept.join("&").into()),
+    }
 }
 
 /// Whether an answer names addresses.
@@ -29,14 +128,15 @@ pub(crate) fn are_in(headers: &HeaderMap) -> bool {
 /// Rewrites the headers of an answer.
 pub(crate) fn rewrite(headers: &mut HeaderMap, place: Place<'_>) {
     for name in [LOCATION, CONTENT_LOCATION] {
-        replace(headers, &name, |target| place.seen_by_caller(target));
+        replace(headers, &name, place, |target| place.seen_by_caller(target));
     }
-    replace(headers, &LINK, |value| links(value, place));
+    replace(headers, &LINK, place, |value| links(value, place));
 }
 
 fn replace(
     headers: &mut HeaderMap,
     name: &HeaderName,
+    place: Place<'_>,
     rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>,
 ) {
     if !headers.contains_key(name) {
@@ -47,7 +147,10 @@ fn replace(
     for value in old {
         let new = rewrite(value.as_bytes());
         let new = new.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
-        headers.append(name, new.unwrap_or(value));
+        let new = new.unwrap_or(value);
+        if !place.attached.is_shown_in(new.as_bytes()) {
+            headers.append(name, new);
+        }
     }
 }
 
@@ -55,13 +158,22 @@ impl Place<'_> {
     /// The address as callers reach it: `/NAME…` below the base URL, else a complete URL.
     fn seen_by_caller(self, target: &[u8]) -> Option<Vec<u8>> {
         let text = &*ascii(target);
-        let url = self.called.join(text).ok()?;
+        let mut url = self.called.join(text).ok()?;
         if url.origin() != self.base.origin() {
-            // As it came.
-            return Some(match is_complete(text) {
-                true => target.to_vec(),
-                false => String::from(url).into_bytes(),
+            let address = if is_complete(text) {
+                text
+            } else {
+                url.as_str()
+            };
+            let left = self.attached.token_removed_from(address);
+            return Some(match left {
+                // As it came.
+                Cow::Borrowed(left) if left == text => target.to_vec(),
+                left => left.into_owned().into_bytes(),
             });
+        }
+        if let Some(query) = url.query().map(str::to_owned) {
+            url.set_query(self.attached.removed_from(&query).as_deref());
         }
         let base = self.base.path().trim_end_matches('/');
         let rest = url.path().strip_prefix(base);
@@ -159,6 +271,7 @@ mod tests {
             base: &base,
             called: &called,
             prefix: "/shop;project_id=43",
+            attached: &Attached::default(),
         };
         String::from_utf8(place.seen_by_caller(text.as_ref()).unwrap()).unwrap()
     }
@@ -200,6 +313,7 @@ mod tests {
             base: &base,
             called: &base,
             prefix: "",
+            attached: &Attached::default(),
         };
         let seen = |text: &str| place.seen_by_caller(text.as_bytes());
         let text = "https://api.vendor.example/v2//evil.example/x";
@@ -215,6 +329,7 @@ mod tests {
             base: &base,
             called: &base,
             prefix: "/shop",
+            attached: &Attached::default(),
         };
         let text = "<https://api.vendor.example/v2/o?page=2>; rel=\"next\"; title=\"a \\\" <b>\", \
                     <https://cdn.example/>; rel=\"x\"";

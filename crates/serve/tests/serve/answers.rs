@@ -1,12 +1,14 @@
 //! What reaches the caller of an API's answer, and what of a request reaches the API: lengths, addresses and
 //! trailers.
 
+use biped_serve::Server;
+use biped_testing::TimeLimit;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
     frames::{self, END_HEADERS, END_STREAM, HEADERS, frame},
-    stage::Stage,
-    vendor::{Act, reply},
+    stage::{Stage, address, biped},
+    vendor::{Act, Vendor, reply},
 };
 
 const DATA: u8 = 0;
@@ -46,6 +48,67 @@ async fn a_length_beside_chunks_is_removed_and_the_whole_body_passes() {
             }
             assert_eq!(body, b"abc", "{lines}");
         }
+    }
+}
+
+/// A sidecar for a vendor whose token travels in the query.
+async fn with_token_in_query() -> Stage {
+    let limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let at = vendor.address;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("odd.toml");
+    let dialect = format!(
+        "url = 'http://{at}/token'\nauth = 'basic'\n[attach]\n\
+         query = {{ key = '{{token}}', form = 'json' }}\n"
+    );
+    std::fs::write(&file, dialect).unwrap();
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n[providers.odd]\nkind = 'dialect'\nfile = '{}'\n\
+         api_base_url = 'http://{at}/base'\nclient_id = 'me'\nclient_secret = 'vendor-secret'\n",
+        file.display()
+    );
+    let running = Server::new(biped(&toml)).start().await.unwrap();
+    Stage {
+        address: address(&running.addresses()[0]),
+        vendor,
+        running,
+        _limit: limit,
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_never_comes_back_in_an_address() {
+    let stage = with_token_in_query().await;
+    stage.vendor.api(|got| {
+        let target = got.path();
+        let (path, query) = target.split_once('?').unwrap();
+        let host = got.header("host").unwrap();
+        let lines = format!(
+            "Location: {path}/?{query}\r\nContent-Location: http://{host}{target}\r\n\
+             Link: <?{query}&p=2>; rel=next, <https://cdn.example/x?key=own&{query}#end>; rel=x\r\n\
+             Link: <broken?{query}\r\n"
+        );
+        Act::Reply(reply("301 Moved Permanently", &lines, ""))
+    });
+    for (asked, left) in [("/odd/x?a=%20b&c+d", "a=%20b&c+d"), ("/odd/x", "")] {
+        let answer = stage.get(asked).await;
+        let got = stage.vendor.got().pop().unwrap();
+        assert!(got.path().contains("key=token-1"), "{got:?}");
+        assert!(!answer.head.contains("token-1"), "{}", answer.head);
+        let (mark, and) = match left {
+            "" => ("", ""),
+            _ => ("?", "&"),
+        };
+        let location = format!("/odd/x/{mark}{left}");
+        assert_eq!(answer.header("location"), Some(&*location));
+        let location = format!("/odd/x{mark}{left}");
+        assert_eq!(answer.header("content-location"), Some(&*location));
+        let link = format!(
+            "</odd/x?{left}{and}p=2>; rel=next, <https://cdn.example/x?key=own{and}{left}&form=json#end>; \
+             rel=x"
+        );
+        assert_eq!(answer.header("link"), Some(&*link));
     }
 }
 
