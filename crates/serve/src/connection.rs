@@ -68,7 +68,7 @@ pub(crate) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let _counted = (!listener.is_probe).then(|| shared.connected());
+    let _counted = (!listener.is_probe).then(|| shared.presence.connected());
     let _measured = meter::Connection::new(&listener.label);
     let serve = &shared.live.load().serve;
     let max_head = serve.max_head;
