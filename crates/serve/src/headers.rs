@@ -35,9 +35,14 @@ fn has_word(value: &HeaderValue, word: &str) -> bool {
 }
 
 /// Removes what must not reach the API.
-pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool, is_grpc: bool) {
+pub(crate) fn to_api(
+    headers: &mut HeaderMap,
+    keep_cookies: bool,
+    keep_trailer: bool,
+    is_grpc: bool,
+) {
     let trailers = takes_trailers(headers);
-    remove(headers, has_body, |name| match name {
+    remove(headers, keep_trailer, |name| match name {
         "authorization" | "expect" | "forwarded" | "host" | "origin" | "referer" | "x-real-ip" => {
             true
         }
