@@ -174,6 +174,7 @@ impl ProxyRequest<'_> {
             max: self.live.serve.max_body,
             keep: self.live.serve.replay_body,
             idle: self.idle(served),
+            keep_cookies: served.settings.forward_cookies,
         };
         let version = parts.version;
         let takes_trailers = headers::takes_trailers(&parts.headers);
@@ -183,7 +184,7 @@ impl ProxyRequest<'_> {
         let mut sent = parts.headers;
         // Trailers go with a body whose length is not announced.
         let may_have_trailers = body.bytes().is_none() || body.size_hint().exact().is_none();
-        let keep_cookies = served.settings.forward_cookies;
+        let keep_cookies = limits.keep_cookies;
         headers::to_api(&mut sent, keep_cookies, may_have_trailers, is_grpc);
         headers::announce_body(&mut sent, &parts.method, &body);
         if served.settings.via {

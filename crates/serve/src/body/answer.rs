@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::{activity::Active, limiter::Permit, observe::Call, upstream::ApiBody};
+use crate::{activity::Active, headers, limiter::Permit, observe::Call, upstream::ApiBody};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -38,6 +38,8 @@ enum Kind {
 struct Api {
     body: ResponseBody<ApiBody>,
     idle: Duration,
+    /// Whether cookies pass in trailers.
+    keep_cookies: bool,
     deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// It ended early, which the caller is not told yet.
     is_cut: bool,
@@ -70,11 +72,12 @@ impl AnswerBody {
     }
 
     /// The API's body, which may be silent for `idle`.
-    pub(crate) fn api(body: ResponseBody<ApiBody>, idle: Duration) -> Self {
+    pub(crate) fn api(body: ResponseBody<ApiBody>, idle: Duration, keep_cookies: bool) -> Self {
         Self {
             kind: Kind::Api(Box::new(Api {
                 body,
                 idle,
+                keep_cookies,
                 deadline: None,
                 is_cut: false,
             })),
@@ -151,7 +154,7 @@ impl HttpBody for AnswerBody {
                     this.watch = None;
                     return Poll::Ready(None);
                 };
-                let Ok(frame) = frame else {
+                let Ok(mut frame) = frame else {
                     if let Some(watch) = &mut this.watch {
                         watch.call.cut_off();
                     }
@@ -163,6 +166,9 @@ impl HttpBody for AnswerBody {
                 };
                 if let Some(watch) = &mut this.watch {
                     watch.call.out(frame.data_ref().map_or(0, Bytes::len));
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_to_caller(trailers, api.keep_cookies);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

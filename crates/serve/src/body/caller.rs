@@ -21,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::problem::Problem;
+use crate::{headers, problem::Problem};
 
 /// How long a short body is waited for before it is sent as it comes.
 const READ_TIME: Duration = Duration::from_secs(10);
@@ -102,6 +102,8 @@ pub(crate) struct Limits {
     pub(crate) max: Option<u64>,
     pub(crate) keep: u64,
     pub(crate) idle: Duration,
+    /// Whether cookies pass in trailers.
+    pub(crate) keep_cookies: bool,
 }
 
 /// Takes a caller's body. One of at most `keep` bytes, of a length that was declared, is read whole
@@ -211,7 +213,7 @@ impl Watched {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.deadline = None;
-                let frame = match frame {
+                let mut frame = match frame {
                     Some(Ok(frame)) => frame,
                     Some(Err(_)) => return Poll::Ready(Some(Err(Interrupted::Gone.into()))),
                     None => {
@@ -219,6 +221,9 @@ impl Watched {
                         return Poll::Ready(None);
                     }
                 };
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_to_api(trailers, self.limits.keep_cookies);
+                }
                 self.progress.touch(frame.data_ref().map_or(0, Bytes::len));
                 let max = self.limits.max;
                 if max.is_some_and(|max| self.progress.bytes() > max) {

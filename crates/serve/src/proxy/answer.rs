@@ -70,7 +70,7 @@ impl Shown<'_> {
         }
         Ok(Response::from_parts(
             parts,
-            AnswerBody::api(body, self.idle),
+            AnswerBody::api(body, self.idle, self.settings.forward_cookies),
         ))
     }
 }

@@ -128,3 +128,48 @@ async fn addresses_with_other_letters_lead_through_the_sidecar_too() {
     let link = "</shop/n?p=2>; rel=next; title=\"café\"";
     assert_eq!(answer.header("link"), Some(link));
 }
+
+/// A body of chunks with these lines behind it.
+fn with_trailers(lines: &str) -> String {
+    format!("3\r\nabc\r\n0\r\n{lines}\r\n")
+}
+
+#[tokio::test]
+async fn trailers_to_the_api_are_reduced_as_its_headers_are() {
+    let stage = Stage::new().await;
+    let mut caller = stage.caller().await;
+    let names = "X-Sum, Biped-Param, X-Forwarded-For, Cookie, Origin, Proxy-Connection";
+    let lines = "X-Sum: 1\r\nBiped-Param: a=planted\r\nX-Forwarded-For: planted\r\n\
+                 Cookie: planted\r\nOrigin: planted\r\nProxy-Connection: planted\r\n";
+    let head = format!(
+        "POST /shop/x HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: TE\r\n\
+         Trailer: {names}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    caller.write(head).await;
+    caller.write(with_trailers(lines)).await;
+    assert_eq!(caller.answer().await.status, 200);
+    let got = stage.vendor.only();
+    assert_eq!(got.body, b"abc");
+    assert_eq!(got.trailers.to_lowercase(), "x-sum: 1");
+}
+
+#[tokio::test]
+async fn trailers_to_the_caller_are_reduced_as_its_headers_are() {
+    let stage = Stage::new().await;
+    let names = "X-Sum, Access-Control-Allow-Origin, Proxy-Status, Location, Link, Alt-Svc";
+    let lines = "X-Sum: 1\r\nAccess-Control-Allow-Origin: planted\r\nProxy-Status: planted\r\n\
+                 Location: /base/planted\r\nLink: </base/planted>\r\nAlt-Svc: planted\r\n\
+                 Biped-Replayed: planted\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\nTrailer: {names}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let answer = format!("{head}{}", with_trailers(lines)).into_bytes();
+    stage.vendor.api(move |_| Act::Reply(answer.clone()));
+    let mut caller = stage.caller().await;
+    caller
+        .write(
+            "GET /shop/x HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n",
+        )
+        .await;
+    assert!(caller.head().await.unwrap().starts_with("HTTP/1.1 200"));
+    let rest = caller.rest().await.to_lowercase();
+    assert_eq!(rest, "3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n");
+}
