@@ -91,6 +91,16 @@ impl AnswerBody {
         self
     }
 
+    /// Notes that the caller gets all of it.
+    fn complete(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.call.complete();
+        }
+        if let Some(active) = &self.active {
+            active.complete();
+        }
+    }
+
     pub(crate) fn watched(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
         self
@@ -123,9 +133,9 @@ impl HttpBody for AnswerBody {
                 let data = data.take();
                 if let Some(watch) = &mut this.watch {
                     watch.call.out(data.as_ref().map_or(0, Bytes::len));
-                    if data.is_none() {
-                        watch.call.complete();
-                    }
+                }
+                if data.is_none() {
+                    this.complete();
                 }
                 return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
             }
@@ -133,9 +143,9 @@ impl HttpBody for AnswerBody {
                 let piece = pieces.as_mut().poll_next(cx);
                 if let (Poll::Ready(piece), Some(watch)) = (&piece, &mut this.watch) {
                     watch.call.out(piece.as_ref().map_or(0, Bytes::len));
-                    if piece.is_none() {
-                        watch.call.complete();
-                    }
+                }
+                if let Poll::Ready(None) = piece {
+                    this.complete();
                 }
                 return piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
             }
@@ -148,9 +158,7 @@ impl HttpBody for AnswerBody {
             Poll::Ready(frame) => {
                 api.deadline = None;
                 let Some(frame) = frame else {
-                    if let Some(watch) = &mut this.watch {
-                        watch.call.complete();
-                    }
+                    this.complete();
                     this.watch = None;
                     return Poll::Ready(None);
                 };
@@ -169,6 +177,8 @@ impl HttpBody for AnswerBody {
                 }
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::trailers_to_caller(trailers, api.keep_cookies);
+                    // Nothing is asked for after them.
+                    this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -208,10 +218,8 @@ impl HttpBody for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         // A body that says it is at its end is not asked for another frame.
-        if self.is_end_stream()
-            && let Some(watch) = &mut self.watch
-        {
-            watch.call.complete();
+        if self.is_end_stream() {
+            self.complete();
         }
     }
 }
