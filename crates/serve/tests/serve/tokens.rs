@@ -58,6 +58,24 @@ async fn the_token_alone_is_for_those_who_prefer_text() {
 }
 
 #[tokio::test]
+async fn no_answer_of_a_token_route_is_kept() {
+    let stage = Stage::with("tokens = true", CALLERS).await;
+    for (line, headers, status) in [
+        ("GET /-/token/shop", "", 401),
+        ("GET /-/header/shop", "Biped-Caller: secret-a\r\n", 403),
+        ("GET /-/token/nope", A, 404),
+        ("POST /-/header/shop", A, 405),
+        ("POST /-/oauth/nope/token", "Content-Length: 0\r\n", 404),
+        ("GET /-/oauth/shop/token", A, 405),
+    ] {
+        let answer = stage.ask(line, headers).await;
+        assert_eq!(answer.status, status, "{line}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{line}");
+        assert_eq!(answer.header("pragma"), Some("no-cache"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn others_get_none() {
     let stage = Stage::with("tokens = true", CALLERS).await;
     for (headers, status, word) in [
