@@ -144,8 +144,13 @@ impl Shared {
         is_grpc: bool,
         call: &mut Call,
     ) -> Response<AnswerBody> {
-        call.error = Some(problem.word);
-        call.status = Some(problem.status);
+        match problem.is_gone {
+            true => call.gone(),
+            false => {
+                call.error = Some(problem.word);
+                call.status = Some(problem.status);
+            }
+        }
         problem.into_response(is_grpc).map(AnswerBody::own)
     }
 

@@ -2,8 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    error::Error,
     fmt,
     future::{Future, poll_fn},
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -26,7 +28,7 @@ use crate::{headers, problem::Problem};
 /// How long a short body is waited for before it is sent as it comes.
 const READ_TIME: Duration = Duration::from_secs(10);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How far a body has come.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +65,10 @@ impl Progress {
 pub(crate) enum Interrupted {
     TooLarge,
     Silent,
+    /// The caller went away.
     Gone,
+    /// What came is not a body.
+    Broken,
 }
 
 impl Interrupted {
@@ -77,7 +82,8 @@ impl Interrupted {
                 "incomplete-body",
                 "the body stopped arriving; see idle_timeout in [serve]",
             ),
-            Self::Gone => Problem::new("incomplete-body", "the body ended early"),
+            Self::Gone => Problem::new("incomplete-body", "the body ended early").gone(),
+            Self::Broken => Problem::new("incomplete-body", "the body is not valid HTTP"),
         }
         .sent()
         .close()
@@ -90,11 +96,12 @@ impl fmt::Display for Interrupted {
             Self::TooLarge => "the caller's body is too large",
             Self::Silent => "the caller's body stopped arriving",
             Self::Gone => "the caller's body ended early",
+            Self::Broken => "the caller's body is not valid HTTP",
         })
     }
 }
 
-impl std::error::Error for Interrupted {}
+impl Error for Interrupted {}
 
 /// The limits of a caller's body.
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +169,15 @@ fn why(error: &BoxError) -> Interrupted {
     why.unwrap_or(Interrupted::Gone)
 }
 
+/// Why a caller's body can't be read on. A connection that ends is not the same as bytes that are no body.
+fn interrupted(error: &hyper::Error) -> Interrupted {
+    let io = error.source().and_then(|it| it.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Interrupted::Broken,
+        _ => Interrupted::Gone,
+    }
+}
+
 /// A caller's body on its way.
 struct Watched {
     body: Incoming,
@@ -215,7 +231,9 @@ impl Watched {
                 self.deadline = None;
                 let mut frame = match frame {
                     Some(Ok(frame)) => frame,
-                    Some(Err(_)) => return Poll::Ready(Some(Err(Interrupted::Gone.into()))),
+                    Some(Err(error)) => {
+                        return Poll::Ready(Some(Err(interrupted(&error).into())));
+                    }
                     None => {
                         self.is_ended = true;
                         return Poll::Ready(None);
