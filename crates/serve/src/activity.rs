@@ -6,14 +6,18 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use biped::provider::{Clock, SystemClock};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
 
 /// How long a head may take from its first byte on.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -33,6 +37,8 @@ struct Inner {
     phase: AtomicU8,
     /// When the phase began, in milliseconds of the monotonic clock.
     since: AtomicU64,
+    /// Whether the connection's end would be taken for the end of a body that is not whole.
+    is_cut: AtomicBool,
 }
 
 /// A timer, and when it goes off.
@@ -55,6 +61,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             phase: AtomicU8::new(IDLE),
             since: AtomicU64::new(millis()),
+            is_cut: AtomicBool::new(false),
         }))
     }
 
@@ -127,6 +134,19 @@ impl Activity {
 #[derive(Debug)]
 pub(crate) struct Active(Activity);
 
+impl Active {
+    /// The end of the connection is the end of the body: the connection is reset unless the body is whole
+    /// by then.
+    pub(crate) fn ends_with_connection(&self) {
+        self.0.0.is_cut.store(true, Ordering::Release);
+    }
+
+    /// The body is whole.
+    pub(crate) fn complete(&self) {
+        self.0.0.is_cut.store(false, Ordering::Release);
+    }
+}
+
 impl Drop for Active {
     fn drop(&mut self) {
         let inner = &self.0.0;
@@ -142,20 +162,53 @@ fn millis() -> u64 {
     u64::try_from(SystemClock.now().mono.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A stream that can end in a way that its other side takes for an error.
+pub(crate) trait Reset {
+    /// Resets the connection when the stream is dropped, where its kind allows it.
+    fn reset_at_end(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset_at_end(&self) {
+        if let Err(error) = self.set_zero_linger() {
+            tracing::debug!("a caller's connection can't be reset: {error}");
+        }
+    }
+}
+
+impl Reset for TlsStream<TcpStream> {
+    fn reset_at_end(&self) {
+        self.get_ref().0.reset_at_end();
+    }
+}
+
+#[cfg(unix)]
+impl Reset for tokio::net::UnixStream {
+    fn reset_at_end(&self) {}
+}
+
 /// A stream whose reads are noted.
 #[derive(Debug)]
-pub(crate) struct Timed<S> {
+pub(crate) struct Timed<S: Reset> {
     stream: S,
     activity: Activity,
 }
 
-impl<S> Timed<S> {
+impl<S: Reset> Timed<S> {
     pub(crate) fn new(stream: S, activity: Activity) -> Self {
         Self { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: Reset> Drop for Timed<S> {
+    fn drop(&mut self) {
+        if self.activity.0.is_cut.load(Ordering::Acquire) {
+            self.stream.reset_at_end();
+        }
+    }
+}
+
+impl<S: AsyncRead + Reset + Unpin> AsyncRead for Timed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -169,7 +222,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

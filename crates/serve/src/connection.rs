@@ -15,7 +15,7 @@ use tokio::{
 
 use self::service::Service;
 use crate::{
-    activity::{Activity, Timed},
+    activity::{Activity, Reset, Timed},
     guard, meter,
     peer::{ListenerInfo, Peer},
     shared::{Shared, Stage},
@@ -66,9 +66,9 @@ pub(crate) async fn serve<S>(
     peer: Peer,
     stream: S,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
 {
-    let _counted = (!listener.is_probe).then(|| shared.connected());
+    let _counted = (!listener.is_probe).then(|| shared.presence.connected());
     let _measured = meter::Connection::new(&listener.label);
     let serve = &shared.live.load().serve;
     let max_head = serve.max_head;

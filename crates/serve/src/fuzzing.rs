@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     allow::Rule,
     callers, guard,
-    links::{self, Place},
+    links::{self, Attached, Place},
     oauth, params, target,
 };
 
@@ -63,6 +63,7 @@ fn rewritten(base: &Url, called: &Url, name: &HeaderName, value: &str) -> Option
             base,
             called,
             prefix,
+            attached: &Attached::default(),
         },
     );
     let value = headers.get(name)?.to_str().ok()?;

@@ -2,7 +2,10 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, VIA},
+    header::{
+        CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LINK, LOCATION, TE,
+        TRANSFER_ENCODING, VIA,
+    },
 };
 use http_body::Body;
 
@@ -35,9 +38,31 @@ fn has_word(value: &HeaderValue, word: &str) -> bool {
 }
 
 /// Removes what must not reach the API.
-pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool, is_grpc: bool) {
+pub(crate) fn to_api(
+    headers: &mut HeaderMap,
+    keep_cookies: bool,
+    keep_trailer: bool,
+    is_grpc: bool,
+) {
     let trailers = takes_trailers(headers);
-    remove(headers, has_body, |name| match name {
+    remove_to_api(headers, keep_cookies, keep_trailer);
+    if trailers {
+        headers.insert(TE, TRAILERS);
+    }
+    // Over HTTP/2, hyper would remove TE if Connection named it, and gRPC's servers insist on TE.
+    if trailers && !is_grpc {
+        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+}
+
+/// Removes from trailers what must not reach the API.
+pub(crate) fn trailers_to_api(trailers: &mut HeaderMap, keep_cookies: bool) {
+    remove_to_api(trailers, keep_cookies, false);
+    trailers.remove(CONTENT_LENGTH);
+}
+
+fn remove_to_api(headers: &mut HeaderMap, keep_cookies: bool, keep_trailer: bool) {
+    remove(headers, keep_trailer, |name| match name {
         "authorization" | "expect" | "forwarded" | "host" | "origin" | "referer" | "x-real-ip" => {
             true
         }
@@ -46,13 +71,6 @@ pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool
             .iter()
             .any(|start| name.starts_with(start)),
     });
-    if trailers {
-        headers.insert(TE, TRAILERS);
-    }
-    // Over HTTP/2, hyper would remove TE if Connection named it, and gRPC's servers insist on TE.
-    if trailers && !is_grpc {
-        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
-    }
 }
 
 /// Announces a body whose length is not known, since hyper sends none with a GET or a HEAD otherwise.
@@ -65,6 +83,10 @@ pub(crate) fn announce_body(headers: &mut HeaderMap, method: &Method, body: &imp
 
 /// Removes what must not reach the caller.
 pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
+    // The chunks are the body (RFC 9112 §6.3), whatever the length says.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     remove(headers, trailers, |name| match name {
         "alt-svc" | "clear-site-data" | "strict-transport-security" => true,
         // An API could imitate the sidecar by these.
@@ -72,6 +94,14 @@ pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: b
         "set-cookie" => !keep_cookies,
         name => name.starts_with("access-control-") || name.starts_with("proxy-"),
     });
+}
+
+/// Removes from trailers what must not reach the caller, and addresses, which belong into a head.
+pub(crate) fn trailers_to_caller(trailers: &mut HeaderMap, keep_cookies: bool) {
+    to_caller(trailers, keep_cookies, false);
+    for name in [CONTENT_LENGTH, CONTENT_LOCATION, LINK, LOCATION] {
+        trailers.remove(name);
+    }
 }
 
 /// Removes the headers of a single connection (RFC 9110 §7.6.1), those that `Connection` names, and what
@@ -154,6 +184,33 @@ mod tests {
         assert_eq!(left, ["connection", "if-none-match", "te", "user-agent"]);
         assert_eq!(headers[TE], "trailers");
         assert_eq!(headers[CONNECTION], "TE");
+    }
+
+    #[test]
+    fn trailers_pass_as_headers_do() {
+        let mut trailers = of(&[
+            ("authorization", "Bearer caller"),
+            ("biped-param", "a=b"),
+            ("content-length", "3"),
+            ("cookie", "a=b"),
+            ("te", "trailers"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-sum", "1"),
+        ]);
+        trailers_to_api(&mut trailers, false);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
+        let mut trailers = of(&[
+            ("access-control-allow-origin", "*"),
+            ("biped-waited", "1"),
+            ("content-length", "3"),
+            ("grpc-status", "0"),
+            ("link", "</x>"),
+            ("location", "/x"),
+            ("proxy-status", "biped"),
+            ("set-cookie", "a=b"),
+        ]);
+        trailers_to_caller(&mut trailers, false);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod observe;
 mod page;
 mod params;
 mod peer;
+mod presence;
 pub mod problem;
 mod proxy;
 mod reload;

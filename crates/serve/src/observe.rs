@@ -71,8 +71,9 @@ pub(crate) struct Call {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The caller went away.
+    /// The caller went away, if this is the end.
     Open,
+    Gone,
     Complete,
     CutOff,
 }
@@ -137,6 +138,22 @@ impl Call {
         }
     }
 
+    /// The caller went away before its request was whole.
+    pub(crate) fn gone(&mut self) {
+        self.end = End::Gone;
+    }
+
+    /// The status; 499 if the caller went away.
+    fn counted(&self) -> u16 {
+        const GONE: u16 = 499;
+        // Nothing is read of a body that HEAD has none of.
+        let is_cut = self.end == End::Open && self.error.is_none() && self.method != Method::HEAD;
+        match self.status {
+            Some(status) if self.end != End::Gone && !is_cut => status.as_u16(),
+            _ => GONE,
+        }
+    }
+
     pub(crate) fn cut_off(&mut self) {
         self.end = End::CutOff;
     }
@@ -161,11 +178,6 @@ impl Call {
             End::CutOff => Some("cut-off"),
             _ => self.error,
         };
-        let status = match (self.end, self.status) {
-            // No status says that the caller went away.
-            (End::Open, None) => Some(499),
-            (_, status) => status.map(|status| status.as_u16()),
-        };
         line.insert("ts".into(), json!(format!("{:.3}", now.wall)));
         line.insert(
             "level".into(),
@@ -175,7 +187,7 @@ impl Call {
         line.insert("caller".into(), json!(self.caller));
         line.insert("method".into(), json!(self.method.as_str()));
         line.insert("path".into(), json!(self.path));
-        line.insert("status".into(), json!(status));
+        line.insert("status".into(), json!(self.counted()));
         line.insert(
             "ms".into(),
             json!(ms(now.mono.saturating_sub(self.started))),
@@ -216,8 +228,7 @@ fn without_values(path: &str) -> String {
 impl Drop for Call {
     fn drop(&mut self) {
         let time = SystemClock.now().mono.saturating_sub(self.started);
-        // No status says that the caller went away.
-        let status = self.status.map_or(499, |status| status.as_u16());
+        let status = self.counted();
         self.series.answered(self.verb, status, self.error, time);
         self.span.record("http.response.status_code", status);
         let error = match (self.end, self.error) {

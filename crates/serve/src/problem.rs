@@ -141,6 +141,8 @@ pub(crate) struct Parts {
     /// Whether the API rejected a token.
     rejected: bool,
     close: bool,
+    /// Whether the caller went away.
+    pub(crate) is_gone: bool,
     headers: Vec<(http::HeaderName, HeaderValue)>,
 }
 
@@ -237,6 +239,7 @@ impl Problem {
             retry_after: None,
             rejected: false,
             close: false,
+            is_gone: false,
             headers: Vec::new(),
         }))
     }
@@ -290,6 +293,12 @@ impl Problem {
     /// The connection is closed after the answer.
     pub(crate) fn close(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// The caller went away.
+    pub(crate) fn gone(mut self) -> Self {
+        self.is_gone = true;
         self
     }
 

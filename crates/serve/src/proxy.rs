@@ -11,7 +11,7 @@ use biped::{
     provider::{Clock, SystemClock},
 };
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use self::place::Wanted;
 use crate::{
@@ -174,6 +174,7 @@ impl ProxyRequest<'_> {
             max: self.live.serve.max_body,
             keep: self.live.serve.replay_body,
             idle: self.idle(served),
+            keep_cookies: served.settings.forward_cookies,
         };
         let version = parts.version;
         let takes_trailers = headers::takes_trailers(&parts.headers);
@@ -181,8 +182,10 @@ impl ProxyRequest<'_> {
             .await
             .map_err(|why| why.problem().unsent())?;
         let mut sent = parts.headers;
-        let keep_cookies = served.settings.forward_cookies;
-        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
+        // Trailers go with a body whose length is not announced.
+        let may_have_trailers = body.bytes().is_none() || body.size_hint().exact().is_none();
+        let keep_cookies = limits.keep_cookies;
+        headers::to_api(&mut sent, keep_cookies, may_have_trailers, is_grpc);
         headers::announce_body(&mut sent, &parts.method, &body);
         if served.settings.via {
             headers::add_via(&mut sent, version);

@@ -273,13 +273,13 @@ impl Running {
                 shared.stage.send_replace(Stage::Lingering);
                 tokio::select! {
                     () = SystemClock.sleep(serve.linger) => {}
-                    () = quiet(&shared) => {}
+                    () = shared.presence.quiet(QUIET) => {}
                 }
             }
             shared.stage.send_replace(Stage::Closing);
             // Callers that come now are refused at once, instead of waiting for nobody.
             self.listeners.lock().await.close().await;
-            gone(&shared).await;
+            shared.presence.gone().await;
             live.biped.manager().drain_store().await;
         };
         tokio::select! {
@@ -290,36 +290,6 @@ impl Running {
         shared.stage.send_replace(Stage::Over);
         self.listeners.lock().await.close().await;
         self.tasks.shutdown().await;
-    }
-}
-
-/// Completes when no caller has been connected for a second.
-async fn quiet(shared: &Shared) {
-    loop {
-        gone(shared).await;
-        let came = async {
-            // Connections are rare here, and looking is cheap.
-            while shared.connections() == 0 {
-                SystemClock.sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::select! {
-            () = SystemClock.sleep(QUIET) => return,
-            () = came => {}
-        }
-    }
-}
-
-/// Completes when no caller is connected.
-async fn gone(shared: &Shared) {
-    loop {
-        let ended = shared.ended.notified();
-        tokio::pin!(ended);
-        ended.as_mut().enable();
-        if shared.connections() == 0 {
-            return;
-        }
-        ended.await;
     }
 }
 

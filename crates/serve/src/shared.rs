@@ -26,6 +26,7 @@ use crate::{
     meter::Series,
     observe::{Call, LogSink, Render},
     peer::Shown,
+    presence::Presence,
     problem::Problem,
     upstream::OwnAddresses,
 };
@@ -60,13 +61,12 @@ pub(crate) struct Shared {
     pub(crate) stage: watch::Sender<Stage>,
     /// Told by `/-/quit`.
     pub(crate) quit: Notify,
-    connections: AtomicUsize,
+    /// Who is connected.
+    pub(crate) presence: Arc<Presence>,
     /// What must be done before readiness: the first fetches, and each file.
     steps: AtomicUsize,
     /// How often the configuration changed.
     pub(crate) reloads: watch::Sender<u64>,
-    /// Told when a connection ends.
-    pub(crate) ended: Notify,
 }
 
 /// The configuration that was read last.
@@ -115,10 +115,9 @@ impl Shared {
             render,
             stage: watch::Sender::new(Stage::Running),
             quit: Notify::new(),
-            connections: AtomicUsize::new(0),
+            presence: Arc::new(Presence::new(Arc::new(SystemClock))),
             steps: AtomicUsize::new(1 + live_files),
             reloads: watch::Sender::new(0),
-            ended: Notify::new(),
         }
     }
 
@@ -149,8 +148,13 @@ impl Shared {
         is_grpc: bool,
         call: &mut Call,
     ) -> Response<AnswerBody> {
-        call.error = Some(problem.word);
-        call.status = Some(problem.status);
+        match problem.is_gone {
+            true => call.gone(),
+            false => {
+                call.error = Some(problem.word);
+                call.status = Some(problem.status);
+            }
+        }
         problem.into_response(is_grpc).map(AnswerBody::own)
     }
 
@@ -164,26 +168,5 @@ impl Shared {
         let caller = identity.as_ref().map_or("", |caller| caller.name());
         let limit = live.serve.new_keys_per_minute;
         self.new_keys.admit(caller, key, limit)
-    }
-
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
-    }
-
-    /// Counts a connection until the guard is dropped.
-    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.fetch_add(1, Ordering::AcqRel);
-        Connected(self.clone())
-    }
-}
-
-/// A connection that is counted.
-#[derive(Debug)]
-pub(crate) struct Connected(Arc<Shared>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.ended.notify_waiters();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use biped::{CachedToken, ExposeSecret, TokenRef, TokenSource};
 use bytes::Bytes;
-use http::{Request, Response, header::ACCEPT};
+use http::{HeaderMap, Request, Response, header::ACCEPT};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,13 +21,36 @@ pub(crate) async fn token<B>(
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
     let (source, token) = get(context, served, request).await?;
-    let accept = request.headers().get(ACCEPT);
-    let wants_text = accept.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    if wants_text {
+    if prefers_text(request.headers()) {
         let text = Bytes::copy_from_slice(token.expose_secret().as_bytes());
         return Ok(reply::text(text));
     }
     Ok(reply::json(&described(&served.name, &source, &token)))
+}
+
+/// Whether plain text is asked for, and JSON is not at least as much.
+fn prefers_text(headers: &HeaderMap) -> bool {
+    let (mut text, mut json, mut any) = (0.0, 0.0, 0.0_f32);
+    let values = headers.get_all(ACCEPT).iter();
+    for part in values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
+        let mut parameters = part.split(';').map(str::trim);
+        let kind = parameters.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = match &*kind {
+            "text/plain" => &mut text,
+            "application/json" => &mut json,
+            "*/*" | "application/*" => &mut any,
+            _ => continue,
+        };
+        let quality = parameters.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.eq_ignore_ascii_case("q").then(|| value.parse())
+        });
+        *weight = quality.unwrap_or(Ok(1.0)).unwrap_or(0.0);
+    }
+    text > json && text >= any
 }
 
 pub(crate) async fn header<B>(

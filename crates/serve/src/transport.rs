@@ -24,7 +24,7 @@ pub(crate) use self::outgoing::Outgoing;
 use crate::{
     body::Progress,
     config::{Http2, Replay},
-    links,
+    links::{self, Attached},
     meter::{self, Series},
     upstream::{
         ApiBody, Attempt, Clients, Failure, MAX_HEAD, Server, Upstream, is_dead_connection,
@@ -60,8 +60,17 @@ pub(crate) struct Seen {
     pub(crate) api_time: Option<Duration>,
     /// The API's server.
     pub(crate) server: Option<Arc<Server>>,
-    /// Where the call went, and the base URL at that time, if the answer names addresses.
-    pub(crate) place: Option<(Url, Url)>,
+    /// What addresses in the answer are seen from, if it names any.
+    pub(crate) answered: Option<Answered>,
+}
+
+/// Where a call went.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) called: Url,
+    /// The base URL at that time.
+    pub(crate) base: Url,
+    pub(crate) attached: Attached,
 }
 
 impl Transport for ApiTransport<'_> {
@@ -187,7 +196,11 @@ impl ApiTransport<'_> {
         if let Some(base) = base
             && links::are_in(response.headers())
         {
-            self.seen.place = Some((request.url.clone(), base.clone()));
+            self.seen.answered = Some(Answered {
+                called: request.url.clone(),
+                base: base.clone(),
+                attached: request.attached(token),
+            });
         }
         let answer = Answer::new(response, request.url);
         Ok(Box::new(match self.is_grpc {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::{activity::Active, limiter::Permit, observe::Call, upstream::ApiBody};
+use crate::{activity::Active, headers, limiter::Permit, observe::Call, upstream::ApiBody};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -38,6 +38,8 @@ enum Kind {
 struct Api {
     body: ResponseBody<ApiBody>,
     idle: Duration,
+    /// Whether cookies pass in trailers.
+    keep_cookies: bool,
     deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// It ended early, which the caller is not told yet.
     is_cut: bool,
@@ -70,11 +72,12 @@ impl AnswerBody {
     }
 
     /// The API's body, which may be silent for `idle`.
-    pub(crate) fn api(body: ResponseBody<ApiBody>, idle: Duration) -> Self {
+    pub(crate) fn api(body: ResponseBody<ApiBody>, idle: Duration, keep_cookies: bool) -> Self {
         Self {
             kind: Kind::Api(Box::new(Api {
                 body,
                 idle,
+                keep_cookies,
                 deadline: None,
                 is_cut: false,
             })),
@@ -86,6 +89,16 @@ impl AnswerBody {
     pub(crate) fn active(mut self, active: Active) -> Self {
         self.active = Some(active);
         self
+    }
+
+    /// Notes that the caller gets all of it.
+    fn complete(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.call.complete();
+        }
+        if let Some(active) = &self.active {
+            active.complete();
+        }
     }
 
     pub(crate) fn watched(mut self, watch: Watch) -> Self {
@@ -120,9 +133,9 @@ impl HttpBody for AnswerBody {
                 let data = data.take();
                 if let Some(watch) = &mut this.watch {
                     watch.call.out(data.as_ref().map_or(0, Bytes::len));
-                    if data.is_none() {
-                        watch.call.complete();
-                    }
+                }
+                if data.is_none() {
+                    this.complete();
                 }
                 return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
             }
@@ -130,9 +143,9 @@ impl HttpBody for AnswerBody {
                 let piece = pieces.as_mut().poll_next(cx);
                 if let (Poll::Ready(piece), Some(watch)) = (&piece, &mut this.watch) {
                     watch.call.out(piece.as_ref().map_or(0, Bytes::len));
-                    if piece.is_none() {
-                        watch.call.complete();
-                    }
+                }
+                if let Poll::Ready(None) = piece {
+                    this.complete();
                 }
                 return piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
             }
@@ -145,13 +158,11 @@ impl HttpBody for AnswerBody {
             Poll::Ready(frame) => {
                 api.deadline = None;
                 let Some(frame) = frame else {
-                    if let Some(watch) = &mut this.watch {
-                        watch.call.complete();
-                    }
+                    this.complete();
                     this.watch = None;
                     return Poll::Ready(None);
                 };
-                let Ok(frame) = frame else {
+                let Ok(mut frame) = frame else {
                     if let Some(watch) = &mut this.watch {
                         watch.call.cut_off();
                     }
@@ -163,6 +174,11 @@ impl HttpBody for AnswerBody {
                 };
                 if let Some(watch) = &mut this.watch {
                     watch.call.out(frame.data_ref().map_or(0, Bytes::len));
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_to_caller(trailers, api.keep_cookies);
+                    // Nothing is asked for after them.
+                    this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -202,10 +218,8 @@ impl HttpBody for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         // A body that says it is at its end is not asked for another frame.
-        if self.is_end_stream()
-            && let Some(watch) = &mut self.watch
-        {
-            watch.call.complete();
+        if self.is_end_stream() {
+            self.complete();
         }
     }
 }

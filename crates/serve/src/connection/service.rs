@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
+use http::{HeaderValue, Method, Request, Response, Version, header::CONNECTION};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 
@@ -64,10 +64,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let parts = self.0.clone();
         let active = parts.activity.request();
+        let ends_with_connection =
+            request.version() == Version::HTTP_10 && request.method() != Method::HEAD;
         // Boxed, because the value is moved often.
         let request = Box::new(request);
         Box::pin(async move {
             let response = parts.answer(request).await;
+            if ends_with_connection {
+                active.ends_with_connection();
+            }
             // The connection is busy until the body's end.
             Ok(response.map(|body| body.active(active)))
         })

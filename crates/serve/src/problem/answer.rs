@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, PRAGMA, RETRY_AFTER},
 };
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,7 @@ impl Problem {
             headers.insert(PROXY_STATUS, status);
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         if let Some(seconds) = self.retry_after.map(whole_seconds) {
             headers.insert(RETRY_AFTER, seconds.into());
         }

@@ -42,16 +42,14 @@ impl Shown<'_> {
         let trailers = self.takes_trailers || self.version == Version::HTTP_2;
         let headers = &mut parts.headers;
         headers::to_caller(headers, self.settings.forward_cookies, trailers);
-        if let Some((called, base)) = &self.seen.place {
-            let prefix = self.prefix;
-            links::rewrite(
-                headers,
-                Place {
-                    base,
-                    called,
-                    prefix,
-                },
-            );
+        if let Some(answered) = &self.seen.answered {
+            let place = Place {
+                base: &answered.base,
+                called: &answered.called,
+                prefix: self.prefix,
+                attached: &answered.attached,
+            };
+            links::rewrite(headers, place);
         }
         if self.settings.via {
             headers::add_via(headers, self.version);
@@ -72,7 +70,7 @@ impl Shown<'_> {
         }
         Ok(Response::from_parts(
             parts,
-            AnswerBody::api(body, self.idle),
+            AnswerBody::api(body, self.idle, self.settings.forward_cookies),
         ))
     }
 }

@@ -2,10 +2,14 @@
 
 use std::{borrow::Cow, mem, sync::LazyLock};
 
-use biped::{Error, client::BASE_URL_PLACEHOLDER, provider::ApiRequestParts, tower::Body};
+use biped::{
+    CachedToken, Error, client::BASE_URL_PLACEHOLDER, provider::ApiRequestParts, tower::Body,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri, uri::PathAndQuery};
 use url::{Position, Url};
+
+use crate::links::Attached;
 
 /// What the URL of a request begins with until a token says where the API is.
 #[allow(clippy::expect_used)] // a constant
@@ -113,6 +117,12 @@ impl Outgoing {
         // It takes the text over.
         PathAndQuery::from_maybe_shared(text)
             .map_err(|_| Error::configuration("the request's URL is too long or not a valid URI"))
+    }
+
+    /// What was put into the query for the token.
+    pub(crate) fn attached(&self, token: &CachedToken) -> Attached {
+        let placed = self.placed.as_ref().and_then(Option::as_deref);
+        Attached::new(placed, self.url.query(), token)
     }
 
     /// The request as it is sent, which leaves nothing to send again.

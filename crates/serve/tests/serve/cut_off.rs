@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::{io::AsyncWriteExt, sync::Notify};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
 
 use crate::{
     frames::{self, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame},
@@ -122,5 +126,44 @@ async fn a_reset_after_the_head_or_in_the_body_is_an_error_of_the_stream_over_ht
                 _ => {}
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_http_1_0_that_ends_early_resets_the_connection() {
+    let stage = Stage::new().await;
+    let head = "GET /shop/x HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    for (length, body) in CUT {
+        let go = cut(&stage, length, body);
+        let mut caller = TcpStream::connect(stage.address).await.unwrap();
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut seen = [0; 12];
+        caller.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"HTTP/1.0 200");
+        go.notify_one();
+        let end = caller.read_to_end(&mut Vec::new()).await;
+        let end = end.map_err(|error| error.kind());
+        assert_eq!(
+            end,
+            Err(std::io::ErrorKind::ConnectionReset),
+            "{length} {body}"
+        );
+    }
+    // What is whole ends cleanly.
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let counted = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+    for (line, answer, end) in [
+        ("GET /shop/x", &chunked[..], "\r\n\r\nabc"),
+        ("GET /shop/x", counted, "\r\n\r\nabc"),
+        ("GET /-/health", b"", "\r\n\r\nok\n"),
+        ("HEAD /-/health", b"", "\r\n\r\n"),
+    ] {
+        stage.vendor.api(move |_| Act::Reply(answer.to_vec()));
+        let mut caller = TcpStream::connect(stage.address).await.unwrap();
+        let head = format!("{line} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut seen = String::new();
+        caller.read_to_string(&mut seen).await.unwrap();
+        assert!(seen.ends_with(end), "{line} {seen}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use biped_serve::{Running, Server};
 use biped_testing::TimeLimit;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -81,6 +82,20 @@ async fn a_caller_that_goes_while_it_reads_ends_its_call() {
     drop(caller);
     ended(&watched.vendor, before + 1).await;
     assert_eq!(watched.ask("GET /shop/x", "").await.status, 200);
+    let lines = watched.lines(2).await;
+    assert_eq!(told(&lines, "/shop/half"), (499, "info", ""));
+    assert_eq!(told(&lines, "/shop/x"), (200, "info", ""));
+}
+
+/// The status, the level and the error of the call with this path.
+fn told<'l>(lines: &'l [Value], path: &str) -> (u64, &'l str, &'l str) {
+    let line = lines.iter().find(|line| line["path"] == path).unwrap();
+    let text = |key: &str| line[key].as_str().unwrap_or_default();
+    (
+        line["status"].as_u64().unwrap(),
+        text("level"),
+        text("error"),
+    )
 }
 
 #[tokio::test]
@@ -180,6 +195,29 @@ async fn a_caller_that_goes_while_it_uploads_ends_its_call() {
 }
 
 #[tokio::test]
+async fn a_caller_that_goes_while_it_uploads_is_told_apart_from_a_wrong_body() {
+    let watched = narrow().await;
+    // Over HTTP/2 such a call may end before it was seen.
+    for upload in &uploads()[..2] {
+        let before = watched.lines(0).await.len();
+        let mut caller = connect(&watched.running).await;
+        caller.write_all(upload).await.unwrap();
+        drop(caller);
+        let lines = watched.lines(before + 1).await;
+        assert_eq!(told(&lines[before..], "/shop/up"), (499, "info", ""));
+    }
+    let mut caller = Caller::new(connect(&watched.running).await);
+    let head = "POST /shop/wrong HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    caller.write(format!("{head}3\r\nabc\r\nx\r\n")).await;
+    assert_eq!(caller.answer().await.problem().1, "incomplete-body");
+    let lines = watched.lines(3).await;
+    assert_eq!(
+        told(&lines, "/shop/wrong"),
+        (400, "error", "incomplete-body")
+    );
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_before_its_short_body_was_read_called_nobody() {
     let watched = narrow().await;
     let mut caller = Caller::new(connect(&watched.running).await);
@@ -188,7 +226,7 @@ async fn a_caller_that_goes_before_its_short_body_was_read_called_nobody() {
         .await;
     drop(caller);
     let lines = watched.lines(1).await;
-    assert_eq!(lines[0]["path"], "/shop/x");
+    assert_eq!(told(&lines, "/shop/x"), (499, "info", ""));
     assert!(watched.vendor.got().is_empty());
     assert_eq!(watched.ask("GET /shop/x", "").await.status, 200);
 }

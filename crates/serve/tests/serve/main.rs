@@ -2,6 +2,7 @@
 //! every byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
 mod callers;
 mod clock;
 mod cut_off;

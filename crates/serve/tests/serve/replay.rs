@@ -64,6 +64,21 @@ async fn a_short_body_in_two_packets_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_chunked_body_that_is_there_when_the_head_is_sent_is_sent_again() {
+    for pieces in ["", "3\r\nabc\r\n", "3\r\nabc\r\n3\r\ndef\r\n1\r\ng\r\n"] {
+        let stage = Stage::new().await;
+        stage.vendor.api(revoked);
+        let mut caller = stage.caller().await;
+        let head = "POST /shop/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        caller.write(format!("{head}{pieces}0\r\n\r\n")).await;
+        let answer = caller.answer().await;
+        assert_eq!(answer.status, 200, "{pieces}");
+        assert_eq!(answer.header("biped-replayed"), Some("1"));
+        assert_eq!(stage.vendor.got()[0].body, answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_expired_by_a_body_with_status_200_is_replaced() {
     let vendor = crate::vendor::Vendor::start().await;
     let at = vendor.address;

@@ -30,6 +30,52 @@ async fn a_caller_that_may_have_them_gets_tokens() {
 }
 
 #[tokio::test]
+async fn the_token_alone_is_for_those_who_prefer_text() {
+    let stage = Stage::with("tokens = true", CALLERS).await;
+    for (accept, is_text) in [
+        ("text/plain", true),
+        ("TEXT/Plain; charset=utf-8", true),
+        ("text/html, text/plain", true),
+        ("application/json;q=0.5, text/plain;q=0.8", true),
+        ("text/plain;q=0.5, */*;q=0.1", true),
+        ("text/plain;q=0, application/json", false),
+        ("text/plain; Q=0.000", false),
+        ("text/plain;q=0.5, application/json", false),
+        ("text/plainfoo", false),
+        ("application/json", false),
+        ("*/*", false),
+        ("", false),
+    ] {
+        let headers = format!("{A}Accept: {accept}\r\n");
+        let answer = stage.ask("GET /-/token/shop", &headers).await;
+        assert_eq!(answer.text() == "token-1", is_text, "{accept}");
+    }
+    let twice = format!("{A}Accept: text/html\r\nAccept: text/plain\r\n");
+    assert_eq!(
+        stage.ask("GET /-/token/shop", &twice).await.text(),
+        "token-1"
+    );
+}
+
+#[tokio::test]
+async fn no_answer_of_a_token_route_is_kept() {
+    let stage = Stage::with("tokens = true", CALLERS).await;
+    for (line, headers, status) in [
+        ("GET /-/token/shop", "", 401),
+        ("GET /-/header/shop", "Biped-Caller: secret-a\r\n", 403),
+        ("GET /-/token/nope", A, 404),
+        ("POST /-/header/shop", A, 405),
+        ("POST /-/oauth/nope/token", "Content-Length: 0\r\n", 404),
+        ("GET /-/oauth/shop/token", A, 405),
+    ] {
+        let answer = stage.ask(line, headers).await;
+        assert_eq!(answer.status, status, "{line}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{line}");
+        assert_eq!(answer.header("pragma"), Some("no-cache"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn others_get_none() {
     let stage = Stage::with("tokens = true", CALLERS).await;
     for (headers, status, word) in [
