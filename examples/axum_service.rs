@@ -92,7 +92,7 @@ impl IntoResponse for Failure {
 
 /// Shows an error and its causes to the operator.
 fn log(error: &(dyn Error + 'static)) {
-    let causes = iter::successors(error.source(), |cause| cause.source());
+    let causes = iter::successors(error.source(), |&cause| cause.source());
     let causes: String = causes.map(|cause| format!(": {cause}")).collect();
     eprintln!("{error}{causes}");
 }

@@ -263,7 +263,9 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
 /// Checks that this text may contain the name of a tenant.
 fn check(value: &ConfigValue, text: &str, spot: Spot) -> Result<(), &'static str> {
     if text.contains("://") {
-        check_host(text)?;
+        // What is in front of the host is part of the URL, unless the text is not a URL but holds one.
+        let is_url = spot != Spot::Plain && !value.is_reference();
+        check_host(text, is_url)?;
     }
     // Its query names a module, which is code.
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
@@ -289,12 +291,12 @@ fn check(value: &ConfigValue, text: &str, spot: Spot) -> Result<(), &'static str
 
 /// Checks that the name of a tenant is one whole label of a host, if it is part of one, and that the
 /// tenant can't choose the domain.
-fn check_host(text: &str) -> Result<(), &'static str> {
+fn check_host(text: &str, is_url: bool) -> Result<(), &'static str> {
     let Some((before, rest)) = text.split_once("://") else {
         return Ok(());
     };
-    if before.contains(PLACE) && !before.contains(':') {
-        return Err("{tenant} can't be part of a URL's scheme");
+    if before.contains(PLACE) && (is_url || !before.contains(':')) {
+        return Err("{tenant} can't be in front of a URL's host");
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
     let expected = "expected {tenant} as one whole label of the host, with at least two fixed labels \

@@ -82,3 +82,36 @@ fn a_tenant_chooses_no_code_that_runs() {
         assert_eq!(problem.key, format!("providers.crm.{key}"));
     }
 }
+
+#[test]
+fn a_tenant_chooses_nothing_in_front_of_a_host() {
+    let _limit = biped_testing::TimeLimit::start();
+    for (toml, is_good) in [
+        (
+            "token_endpoint = 'https://{tenant}.erp.example.com/x'",
+            true,
+        ),
+        ("token_endpoint = 'ht{tenant}://login.example.com'", false),
+        // The first colon ends the scheme, and one slash is as good as two.
+        (
+            "token_endpoint = 'ht{tenant}:/x://{tenant}.erp.example.com'",
+            false,
+        ),
+        (
+            "token_endpoint = 'https:/{tenant}/x://{tenant}.erp.example.com'",
+            false,
+        ),
+        (
+            "assertion = { url = 'https:/{tenant}/x://{tenant}.erp.example.com' }",
+            false,
+        ),
+        // No URL, but one of the arguments.
+        (
+            "client_secret = 'cmd:/bin/get {tenant} https://vault.example.com'",
+            true,
+        ),
+    ] {
+        let read = TenantPattern::read(&kind(), "providers.crm", &values(toml));
+        assert_eq!(read.is_ok(), is_good, "{toml}");
+    }
+}
