@@ -1,6 +1,6 @@
 //! [`TokenMiddleware`]: the engine's way to call with a token, for reqwest.
 
-use std::{borrow::Cow, error::Error as StdError, future::Future, pin::Pin};
+use std::{borrow::Cow, error::Error as StdError, future::Future, io, pin::Pin};
 
 use async_trait::async_trait;
 use biped_core::{ApiRequestParts, Error};
@@ -91,8 +91,8 @@ impl Middleware for TokenMiddleware {
 }
 
 /// Returns Biped's own error if a call failed because its token can't be fetched or attached. It may be
-/// the error itself or its cause, also where a retry middleware or an error type of the application has
-/// wrapped it.
+/// the error itself or its cause, also where a retry middleware, an [`io::Error`] or an error type of the
+/// application has wrapped it.
 ///
 /// ```
 /// # fn example(error: reqwest_middleware::Error) {
@@ -103,7 +103,13 @@ impl Middleware for TokenMiddleware {
 /// ```
 #[must_use]
 pub fn token_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let mut causes = std::iter::successors(Some(error), |&error| {
+        // It skips what it holds.
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        }
+    });
     causes.find_map(of_cause).map(Error::as_told)
 }
 

@@ -86,5 +86,6 @@ async fn bipeds_own_error_is_found_in_an_error_of_the_application() {
     assert_eq!(token_error(own).unwrap().kind(), ErrorKind::Refused);
     let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(failed);
     assert!(token_error(&*boxed).is_some());
+    assert!(token_error(&std::io::Error::other(boxed)).is_some());
     assert!(token_error(&std::fmt::Error).is_none());
 }
