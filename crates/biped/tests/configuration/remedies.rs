@@ -71,7 +71,7 @@ fn a_key_of_the_provider_among_its_parameters_is_led_to_its_table() {
     let meant = ["api_base_url is a key of the provider", "[providers.shop]"];
     assert_one(
         &found,
-        "the configuration text:1: providers.shop.params.api_base_url: ",
+        "the configuration text:9: providers.shop.params.api_base_url: ",
         &meant,
     );
     let meant = ["unknown key", "[providers.shop.params]"];
