@@ -4,7 +4,7 @@ use biped_serve::Server;
 use tokio::net::TcpStream;
 
 use crate::{
-    stage::{Caller, Stage, biped, provider, until},
+    stage::{Caller, Stage, UNUSED, biped, provider, until},
     vendor::Act,
 };
 
@@ -244,7 +244,7 @@ async fn a_socket_or_a_directory_of_another_user_is_refused() {
         (theirs.join("s.sock"), "directory"),
         (stale.clone(), "belongs"),
     ] {
-        let toml = format!("[serve]\nlisten = ['unix:{}']\n", path.display());
+        let toml = format!("{UNUSED}[serve]\nlisten = ['unix:{}']\n", path.display());
         let error = Server::new(biped(&toml)).start().await.unwrap_err();
         assert_eq!(error.kind(), biped::ErrorKind::Configuration);
         assert!(error.to_string().contains(word), "{error}");
@@ -258,7 +258,7 @@ async fn a_socket_or_a_directory_of_another_user_is_refused() {
 async fn a_socket_that_another_process_put_in_its_place_stays() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.sock");
-    let toml = format!("[serve]\nlisten = ['unix:{}']\n", path.display());
+    let toml = format!("{UNUSED}[serve]\nlisten = ['unix:{}']\n", path.display());
     let running = Server::new(biped(&toml)).start().await.unwrap();
     std::fs::rename(&path, directory.path().join("old.sock")).unwrap();
     let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();

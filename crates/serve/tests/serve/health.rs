@@ -173,9 +173,10 @@ async fn the_status_names_no_secret() {
 
 #[tokio::test]
 async fn an_address_for_other_machines_is_refused() {
-    let toml = "[serve]\nlisten = ['0.0.0.0:0']\n";
-    let server = biped_serve::Server::new(crate::stage::biped(toml));
+    let toml = format!("{}[serve]\nlisten = ['0.0.0.0:0']\n", crate::stage::UNUSED);
+    let server = biped_serve::Server::new(crate::stage::biped(&toml));
     let error = server.start().await.unwrap_err();
+    assert!(error.message().contains("0.0.0.0"), "{error}");
     assert_eq!(error.kind(), biped::ErrorKind::Configuration);
 }
 
@@ -191,7 +192,11 @@ async fn a_socket_path_is_checked_and_a_stale_socket_is_replaced() {
     drop(std::os::unix::net::UnixListener::bind(at("stale")).unwrap());
     let live = std::os::unix::net::UnixListener::bind(at("live")).unwrap();
     let start = async |name: &str| {
-        let toml = format!("[serve]\nlisten = ['unix:{}']\n", at(name).display());
+        let unused = crate::stage::UNUSED;
+        let toml = format!(
+            "{unused}[serve]\nlisten = ['unix:{}']\n",
+            at(name).display()
+        );
         biped_serve::Server::new(crate::stage::biped(&toml))
             .start()
             .await

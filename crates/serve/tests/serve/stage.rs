@@ -42,6 +42,10 @@ pub(crate) fn provider_of(at: SocketAddr, api: &str) -> String {
     )
 }
 
+/// A provider that is not asked.
+pub(crate) const UNUSED: &str = "[providers.unused]\nkind = 'envelope'\nclient_id = 'a'\n\
+                                 client_secret = 'b'\nbase_url = 'http://127.0.0.1:1'\n";
+
 pub(crate) fn biped(toml: &str) -> Biped {
     Biped::builder()
         .section(section())
