@@ -86,6 +86,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ConfigValue", Planted),
             ("Field", SETTINGS),
             ("FieldType", SETTINGS),
+            ("Members", SETTINGS),
             ("LateHttp", NAMES),
             ("Origin", SETTINGS),
             ("Problem", Planted),
